@@ -1,0 +1,1 @@
+"""The service: REST routes, actions, store, index and the bridge to the networks."""

@@ -1,0 +1,1 @@
+"""The command `onelook`: one file for each group of verbs."""

@@ -1,0 +1,1 @@
+"""Plain facts and decisions: no input or output, no framework."""

@@ -1,0 +1,80 @@
+"""Thresholds that mean something: each belongs to an error rate, a sample and a model (DESIGN, rule 4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.errors import UnsupportedTarget
+
+MEASURED, EXTRAPOLATED, OUTGROWN = "measured", "extrapolated", "outgrown"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold on similarity and what is known of it.
+
+    kind: `fmr` (1:1) or `fpir` (1:K); target and measured: the rate asked for and the rate found on the sample;
+    interval: 95 % over people; persons, impostors, genuine: distinct people, impostor and genuine comparisons in the
+    sample; gallery_size: None for 1:1; miss: the share of rightful attempts below the threshold on that sample.
+    """
+
+    name: str
+    kind: str
+    target: float
+    threshold: float
+    support: str
+    measured: float
+    interval: tuple[float, float]
+    persons: int
+    impostors: int
+    genuine: int
+    gallery_size: int | None
+    miss: float
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """All operating points measured for one model."""
+
+    model_id: str
+    verification: tuple[OperatingPoint, ...]
+    identification: tuple[OperatingPoint, ...]
+
+    def for_verification(self, target: float | None = None, *, accept_extrapolated: bool = False) -> OperatingPoint:
+        """The point for 1:1; without a target the tightest measured one. Raises UnsupportedTarget."""
+        return _choose(self.verification, "fmr", target, accept_extrapolated=accept_extrapolated)
+
+    def for_identification(
+        self, persons: int, target: float | None = None, *, accept_extrapolated: bool = False
+    ) -> OperatingPoint:
+        """The point for a gallery of `persons`: that of the smallest measured gallery at least as large.
+
+        A gallery larger than every measured one gets the points of the largest, marked `outgrown`.
+        Raises UnsupportedTarget.
+        """
+        sizes = sorted({p.gallery_size for p in self.identification if p.gallery_size is not None})
+        fitting = next((size for size in sizes if size >= persons), sizes[-1])
+        points = tuple(p for p in self.identification if p.gallery_size == fitting)
+        point = _choose(points, "fpir", target, accept_extrapolated=accept_extrapolated)
+        return point if fitting >= persons else replace(point, support=OUTGROWN)
+
+
+def _choose(
+    points: Sequence[OperatingPoint], kind: str, target: float | None, *, accept_extrapolated: bool
+) -> OperatingPoint:
+    measured = [p for p in points if p.support == MEASURED]
+    if target is None:
+        return min(measured, key=lambda p: p.target)
+    # A point promises its own target and every looser one; the loosest that keeps the promise misses fewest.
+    allowed = points if accept_extrapolated else measured
+    keeping = [p for p in allowed if p.target <= target]
+    if not keeping:
+        least = min((p.target for p in allowed), default=None)
+        raise UnsupportedTarget(kind, least, _refusal(kind, target, least, accept_extrapolated))
+    return max(keeping, key=lambda p: p.target)
+
+
+def _refusal(kind: str, target: float, least: float | None, accept_extrapolated: bool) -> str:
+    rate = kind.upper()
+    way_out = "" if accept_extrapolated else ", or send accept_extrapolated=true"
+    return f"The calibration supports no {rate} of {target:g}; the least is {least:g}: ask for that or more{way_out}."

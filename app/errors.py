@@ -1,0 +1,215 @@
+"""The service's errors, one class a fact that a caller may treat differently. No HTTP in it: see routes/problems.py.
+
+    OnelookError
+    ├── Refused                      the request can be understood, and cannot be done
+    │   ├── ImageRefused             UnreadableImage · UnsupportedMedia · ImageTooLarge · TooManyPixels
+    │   ├── FaceRefused              NoFace · SeveralFaces(boxes) · PoorQuality(reasons)
+    │   ├── InvalidField(field)      a value outside what the field allows
+    │   ├── UnsupportedTarget(least) an error rate that the calibration does not support
+    │   ├── Conflict                 PersonExists · DuplicatePerson(matches) · NotSamePerson
+    │   └── Stale                    the row changed since it was read
+    ├── Unknown                      UnknownPerson · UnknownGallery · UnknownTemplate · UnknownKey · Erased
+    ├── Denied                       NoKey · BadKey · ExpiredKey · OutOfScope
+    ├── Unavailable                  Busy · NotReady · ShuttingDown: try again later
+    └── Misconfigured                the settings cannot be served; only at start
+
+"Not recognized" and "no match" are answers, not errors. Each docstring is the default text; an instance may say more.
+"""
+
+from dataclasses import dataclass
+
+
+class OnelookError(Exception):
+    """Something that the service cannot do; the text says what to do about it."""
+
+    def __init__(self, detail: str | None = None) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip()
+        super().__init__(self.detail)
+
+
+class Refused(OnelookError):
+    """The request can be understood, and cannot be done."""
+
+
+class ImageRefused(Refused):
+    """The image cannot be read."""
+
+
+class UnreadableImage(ImageRefused):
+    """The image is damaged or cut short: send the file again as the camera wrote it."""
+
+
+class UnsupportedMedia(ImageRefused):
+    """The file is none of JPEG, PNG, WebP, HEIC, BMP, GIF and TIFF: convert it to one of them."""
+
+
+class ImageTooLarge(ImageRefused):
+    """The image has more bytes than the limit: send a smaller or more compressed one."""
+
+
+class TooManyPixels(ImageRefused):
+    """The image has more pixels than the limit: scale it down before sending it."""
+
+
+class FaceRefused(Refused):
+    """The image shows no face that can be used."""
+
+
+class NoFace(FaceRefused):
+    """No face was found: the whole face must be in the picture, upright, lit and at least 32 pixels wide."""
+
+
+class SeveralFaces(FaceRefused):
+    """Several faces were found where one is needed: send a picture of one person, or crop it to that person."""
+
+    def __init__(self, boxes: tuple[tuple[float, float, float, float], ...], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.boxes = boxes
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReason:
+    """One reason against a face, and what helps."""
+
+    reason: str
+    advice: str
+
+
+class PoorQuality(FaceRefused):
+    """The face is not good enough to enrol: follow the advice beside each reason and take another picture."""
+
+    def __init__(self, reasons: tuple[QualityReason, ...], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.reasons = reasons
+
+
+class InvalidField(Refused):
+    """A field has a value that it does not allow."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
+class UnsupportedTarget(Refused):
+    """The calibration does not support that error rate."""
+
+    def __init__(self, kind: str, least: float | None, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.least = least
+
+
+class Conflict(Refused):
+    """The request contradicts what is stored."""
+
+
+class PersonExists(Conflict):
+    """That person_id is taken, or was erased and stays taken: choose another, or leave it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookalike:
+    """Somebody enrolled who looks like the face at hand."""
+
+    person_id: str
+    name: str
+    similarity: float
+
+
+class DuplicatePerson(Conflict):
+    """The face looks like somebody already enrolled: add a template to that person, or send on_duplicate=allow."""
+
+    def __init__(self, lookalikes: tuple[Lookalike, ...], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.lookalikes = lookalikes
+
+
+class NotSamePerson(Conflict):
+    """The face does not look like that person at the 1:1 threshold: check the id, or enrol somebody new."""
+
+
+class Stale(Refused):
+    """The row changed since it was read: GET it again and repeat the change with the new ETag."""
+
+
+class Unknown(OnelookError):
+    """There is no such thing."""
+
+
+class UnknownPerson(Unknown):
+    """There is no such person."""
+
+
+class Erased(UnknownPerson):
+    """That person was erased: the receipt tells when and what."""
+
+    def __init__(self, person_id: str, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.person_id = person_id
+
+
+class UnknownGallery(Unknown):
+    """There is no such gallery."""
+
+
+class UnknownTemplate(Unknown):
+    """That person has no such template."""
+
+
+class UnknownKey(Unknown):
+    """There is no such key."""
+
+
+class UnknownErasure(Unknown):
+    """There is no such erasure."""
+
+
+class Denied(OnelookError):
+    """The key does not allow that."""
+
+
+class NoKey(Denied):
+    """No key was sent: add the header `Authorization: Bearer <key>`."""
+
+
+class BadKey(Denied):
+    """The key is not known or was revoked: ask the administrator for a new one."""
+
+
+class ExpiredKey(Denied):
+    """The key has expired: ask the administrator for a new one."""
+
+
+class OutOfScope(Denied):
+    """The key lacks the scope for this."""
+
+    def __init__(self, scope: str, detail: str | None = None) -> None:
+        super().__init__(detail or f"The key lacks the scope `{scope}`: ask the administrator for a key that holds it.")
+        self.scope = scope
+
+
+class Unavailable(OnelookError):
+    """The service cannot do it now: try again later."""
+
+    retry_after_s = 1
+
+
+class Busy(Unavailable):
+    """Too many pictures are waiting: try again in a second."""
+
+
+class NotReady(Unavailable):
+    """The service is still starting: try again in a few seconds."""
+
+    retry_after_s = 3
+
+
+class ShuttingDown(Unavailable):
+    """The service is stopping: try again once it is back."""
+
+    retry_after_s = 5
+
+
+class Misconfigured(OnelookError):
+    """The settings cannot be served."""

@@ -1,0 +1,1 @@
+"""HTTP: one resource a file, body on top, router below."""

@@ -1,0 +1,84 @@
+"""The settings: read once from the environment, frozen, each with its unit in its name; docs/settings.md lists them."""
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import Misconfigured
+
+PREFIX = "ONELOOK_"
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """What `onelook serve` is told. Raises Misconfigured through `read`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    home: Path = Field(Path("var"), description="folder of the database, the keys and the admin key")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0: any free one")
+    database_url: str | None = Field(None, description="SQLAlchemy URL; none: SQLite in the home")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the networks run")
+    model: Literal["sface"] = Field("sface", description="which encoder")
+    flip_averaging: bool = Field(False, description="encode each face mirrored too, and average; fixed for a home")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: measured at start")
+    inference_lanes: int = Field(0, ge=0, le=64, description="threads that read pictures; 0: one a core")
+    inference_queue: int = Field(64, ge=1, le=10_000, description="pictures that may wait; beyond it 503 `busy`")
+    batch_faces: int = Field(4, ge=1, le=64, description="pictures that one lane takes together")
+    max_image_bytes: int = Field(10 * MIB, ge=1024, description="bytes of one picture")
+    max_image_pixels: int = Field(50_000_000, ge=1024, description="pixels of one picture")
+    max_body_bytes: int = Field(32 * MIB, ge=1024, description="bytes of one request body")
+    body_timeout_s: float = Field(20.0, gt=0, description="seconds that a request body may take to arrive")
+    min_enroll_quality: float = Field(0.35, ge=0, le=1, description="least quality score of an enrolment")
+    shutdown_grace_s: float = Field(20.0, gt=0, description="seconds that running requests get to finish")
+    tls_cert: Path | None = Field(None, description="PEM certificate chain")
+    tls_key: Path | None = Field(None, description="PEM private key")
+    trusted_proxies: tuple[str, ...] = Field((), description="JSON list of proxy addresses whose headers are believed")
+    metrics_allow: tuple[str, ...] = Field((), description="JSON list of addresses that may read /metrics without key")
+    log_format: Literal["json", "console"] = Field("json", description="one JSON object a line, or text for people")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """The settings of this process. Raises Misconfigured for an unknown name, a bad value or a bad combination."""
+        environment = os.environ if environment is None else environment
+        known = {f"{PREFIX}{name}".upper(): name for name in cls.model_fields}
+        given = {name: value for name, value in environment.items() if name.upper().startswith(PREFIX)}
+        if unknown := sorted(name for name in given if name.upper() not in known):
+            raise Misconfigured(f"{', '.join(unknown)}: no such setting; docs/settings.md lists them")
+        try:
+            return cls()
+        except ValidationError as e:
+            # Values are left out: one of them may be a secret.
+            text = "; ".join(f"{PREFIX}{'_'.join(map(str, x['loc'])).upper()}: {x['msg']}" for x in e.errors())
+            raise Misconfigured(text) from None
+
+    @model_validator(mode="after")
+    def _needs_a_safe_transport(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("ONELOOK_TLS_CERT and ONELOOK_TLS_KEY belong together: give both or none")
+        loopback = self.host == "localhost" or _is_loopback(self.host)
+        if not (loopback or self.tls_cert or self.trusted_proxies):
+            raise ValueError(
+                f"{self.host} can be reached from other machines, and keys and faces would pass in clear: give "
+                "ONELOOK_TLS_CERT and ONELOOK_TLS_KEY, or name the proxy before it in ONELOOK_TRUSTED_PROXIES, or "
+                "listen on 127.0.0.1"
+            )
+        return self
+
+    def sqlalchemy_url(self) -> str:
+        """The database: the one that was named, or SQLite in the home."""
+        return self.database_url or f"sqlite:///{(self.home / 'onelook.db').resolve()}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

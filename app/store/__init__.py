@@ -1,0 +1,1 @@
+"""SQL: the truth. The only place that knows sqlalchemy, with the migrations."""

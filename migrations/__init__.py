@@ -1,0 +1,1 @@
+"""Alembic migrations; a version imports nothing from app."""

@@ -1,0 +1,40 @@
+"""The library's errors, one class a fact.
+
+    LibraryError
+    ├── ImageError                 the bytes are not a picture that may be read
+    │   ├── UnreadableImage        damaged, cut short, or not what it says it is
+    │   ├── UnsupportedMedia       no format that we read
+    │   ├── TooManyBytes           more bytes than the limit
+    │   └── TooManyPixels          more pixels or frames than the limit
+    └── WeightsError               the weights are missing, changed, or of another network
+
+A picture without a face is no error here: it is an empty list.
+"""
+
+
+class LibraryError(Exception):
+    """Something that the library cannot do; the text says what to do about it."""
+
+
+class ImageError(LibraryError):
+    """The bytes are not a picture that may be read."""
+
+
+class UnreadableImage(ImageError):
+    """The picture is damaged or cut short: send the file again as the camera wrote it."""
+
+
+class UnsupportedMedia(ImageError):
+    """The file is none of JPEG, PNG, WebP, HEIC, BMP, GIF and TIFF: convert it to one of them."""
+
+
+class TooManyBytes(ImageError):
+    """The file has more bytes than the limit: send a smaller or more compressed picture."""
+
+
+class TooManyPixels(ImageError):
+    """The picture has more pixels than the limit: scale it down before sending it."""
+
+
+class WeightsError(LibraryError):
+    """The weights are missing, changed or of another network: install the distribution again."""

@@ -1,0 +1,1 @@
+"""A picture -> faces: detect, align, judge, encode; `reading` is the whole chain."""

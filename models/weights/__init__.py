@@ -1,0 +1,66 @@
+"""The weights that we ship, and how they are read.
+
+Each network is one safetensors file with a model card (`.md`) beside it; `convert.py` made them, NOTICE names whom they
+come from.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from models.detector import Detector
+from models.encoder import Encoder
+from models.errors import WeightsError
+
+FOLDER = Path(__file__).parent
+
+# What happens to a picture between the file and the network. Whoever changes alignment, channel order, scaling or the
+# comparison changes this text, and with it every model_id: vectors made one way are never compared with the other's.
+PREPROCESSING = {
+    "align": "similarity of five landmarks to the SFace template, bilinear; a face more than twice as large is reduced first",
+    "channels": "RGB 0..255",
+    "crop_px": 112,
+    "length": 1,
+}
+
+
+def load_encoder(name: str = "sface") -> Encoder:
+    """The encoder `name` in float32, in evaluation mode, norms not folded. Raises WeightsError. Read-only."""
+    network = Encoder()
+    network.load_state_dict(_float32(FOLDER / f"{name}.safetensors"))
+    return network.eval()
+
+
+def load_detector() -> Detector:
+    """The detector in float32, in evaluation mode. Raises WeightsError. Read-only."""
+    network = Detector()
+    network.load_state_dict(_float32(FOLDER / "yunet.safetensors"))
+    return network.eval()
+
+
+def model_id(name: str = "sface", *, flip: bool = False) -> str:
+    """`<name>-<12 hex digits>`: the digest of the weights and of the preprocessing, flip averaging included."""
+    digest = hashlib.sha256()
+    digest.update(_bytes(FOLDER / f"{name}.safetensors"))
+    digest.update(_bytes(FOLDER / "yunet.safetensors"))  # other landmarks are another alignment
+    digest.update(json.dumps({**PREPROCESSING, "flip": flip}, sort_keys=True).encode())
+    return f"{name}-{digest.hexdigest()[:12]}"
+
+
+def _float32(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as e:
+        raise WeightsError(f"{path.name} cannot be read: install the distribution again") from e
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise WeightsError(f"{path.name} is missing: install the distribution again") from e
