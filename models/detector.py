@@ -1,4 +1,4 @@
-"""The detector: a picture -> raw heads on three grids.
+"""The detector: a picture -> sixteen numbers for each cell of three grids.
 
 YuNet (Wu, Peng, Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 2023), release of
 March 2023: anchor-free, one prediction for each cell of the grids of 8, 16 and 32 pixels.
@@ -10,6 +10,7 @@ from torch.nn import functional as nnf
 
 STRIDES_PX = (8, 16, 32)
 HEADS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+CELL_VALUES = sum(HEADS.values())
 
 
 class PointDepth(nn.Sequential):
@@ -42,8 +43,9 @@ class Stem(nn.Sequential):
 class Detector(nn.Module):
     """The YuNet network.
 
-    In: float32 (n, 3, H, W), **BGR**, 0..255, H and W multiples of 32. Out: for each stride s of 8, 16, 32 a float32
-    (n, 16, H/s, W/s): class and object score in 0..1, four box numbers, ten landmark numbers, in grid units.
+    In: float32 (n, 3, H, W), RGB, 0..255, H and W multiples of 32 (published for BGR; `convert.py` turns the first
+    filters round). Out: float32 (n, cells, 16), the cells of stride 8, then 16, then 32, each row by row: class and
+    object score in 0..1, centre (2) and log size (2) of the box, five landmarks (10), all in units of the cell.
     """
 
     def __init__(self) -> None:
@@ -56,10 +58,10 @@ class Detector(nn.Module):
         self.stage5 = nn.Sequential(PointDepthRelu(64, 64), PointDepthRelu(64, 64))
         self.lateral = nn.ModuleList(PointDepthRelu(64, 64) for _ in STRIDES_PX)
         # The four heads of a level read the same map: one layer with 1 + 1 + 4 + 10 channels in place of four.
-        self.heads = nn.ModuleList(PointDepth(64, sum(HEADS.values())) for _ in STRIDES_PX)
+        self.heads = nn.ModuleList(PointDepth(64, CELL_VALUES) for _ in STRIDES_PX)
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Picture float (n, 3, H, W) -> heads (n, 16, H/s, W/s) for s = 8, 16, 32."""
+    def forward(self, picture: Tensor) -> Tensor:
+        """Picture float (n, 3, H, W) -> cells (n, H*W/64 + H*W/256 + H*W/1024, 16)."""
         x = nnf.max_pool2d(self.stem(picture), 2)  # (n, 16, H/4, W/4)
         x = self.stage2(self.stage1(x))
         c8 = self.stage3(nnf.max_pool2d(x, 2))
@@ -68,9 +70,6 @@ class Detector(nn.Module):
         p32 = self.lateral[2](c32)
         p16 = self.lateral[1](c16 + nnf.interpolate(p32, scale_factor=2.0, mode="nearest"))
         p8 = self.lateral[0](c8 + nnf.interpolate(p16, scale_factor=2.0, mode="nearest"))
-        h8, h16, h32 = (_scores_as_probabilities(head(p)) for head, p in zip(self.heads, (p8, p16, p32), strict=True))
-        return h8, h16, h32
-
-
-def _scores_as_probabilities(heads: Tensor) -> Tensor:
-    return torch.cat((heads[:, :2].sigmoid(), heads[:, 2:]), dim=1)
+        maps = [head(p).flatten(2) for head, p in zip(self.heads, (p8, p16, p32), strict=True)]
+        cells = torch.cat(maps, 2).transpose(1, 2)  # (n, cells, 16)
+        return torch.cat((cells[..., :2].sigmoid(), cells[..., 2:]), 2)

@@ -8,20 +8,25 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from models.detector import Detector
-from models.encoder import Encoder
+from models.encoder import CROP_PX, Encoder
 from models.errors import WeightsError
+from models.image import Pixels, decode
 
 FOLDER = Path(__file__).parent
+
+# Under which terms each encoder may be used: its model card has the whole story.
+TERMS = {"sface": "Apache-2.0; published in the OpenCV Zoo; may be used at work"}
 
 # What happens to a picture between the file and the network. Whoever changes alignment, channel order, scaling or the
 # comparison changes this text, and with it every model_id: vectors made one way are never compared with the other's.
 PREPROCESSING = {
-    "align": "similarity of five landmarks to the SFace template, bilinear; a face more than twice as large is reduced first",
+    "align": "similarity of five landmarks to the SFace template, bilinear; twice as large or more: reduced first",
     "channels": "RGB 0..255",
     "crop_px": 112,
     "length": 1,
@@ -40,6 +45,12 @@ def load_detector() -> Detector:
     network = Detector()
     network.load_state_dict(_float32(FOLDER / "yunet.safetensors"))
     return network.eval()
+
+
+def sample_crops() -> list[Pixels]:
+    """Aligned crops uint8 (112, 112, 3) of the sample photos, against which a precision is judged. Read-only."""
+    strip = decode(_bytes(FOLDER / "sample.png"))
+    return [np.ascontiguousarray(crop) for crop in np.split(strip, strip.shape[1] // CROP_PX, axis=1)]
 
 
 def model_id(name: str = "sface", *, flip: bool = False) -> str:

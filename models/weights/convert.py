@@ -124,6 +124,7 @@ def detector_from(model: onnx.ModelProto) -> Detector:
                 rows = [_head(arrays, head, part, kind) for head in HEADS]
                 conv = getattr(level, piece)
                 _fill(conv, np.concatenate([w for w, _ in rows]), np.concatenate([b for _, b in rows]))
+        network.stem.conv.weight.copy_(network.stem.conv.weight.flip(1))  # BGR -> RGB
     return network.eval()
 
 
@@ -137,15 +138,16 @@ def largest_difference(network: torch.nn.Module, model: onnx.ModelProto) -> floa
     generator = torch.Generator().manual_seed(7)
     side = CROP_PX if isinstance(network, Encoder) else 640
     picture = torch.rand((1, 3, side, side), generator=generator) * 255
-    theirs = run_operators(model, picture.numpy())
+    is_encoder = isinstance(network, Encoder)
+    theirs = run_operators(model, (picture if is_encoder else picture.flip(1)).numpy())
     with torch.inference_mode():
         ours = network(picture)
-    if isinstance(network, Encoder):
+    if is_encoder:
         return float(np.abs(ours.numpy() - next(iter(theirs.values()))).max())
     worst = 0.0
-    for stride, heads in zip(STRIDES_PX, ours, strict=True):
-        rows = heads.permute(0, 2, 3, 1).reshape(1, -1, heads.shape[1]).numpy()
-        start = 0
+    levels = torch.split(ours, [(side // stride) ** 2 for stride in STRIDES_PX], dim=1)
+    for stride, level in zip(STRIDES_PX, levels, strict=True):
+        rows, start = level.numpy(), 0
         for head, width in HEADS.items():
             worst = max(worst, float(np.abs(rows[..., start : start + width] - theirs[f"{head}_{stride}"]).max()))
             start += width

@@ -1,0 +1,94 @@
+"""The whole chain: bytes -> pixels -> faces -> crops -> embeddings."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from models import weights
+from models.face.align import align
+from models.face.detect import Face, Network, detect, prominence
+from models.face.encode import FaceEncoder, Vectors
+from models.face.frozen import frozen
+from models.face.quality import Quality, assess
+from models.image import Pixels, decode
+
+# A second face with less than this share of the main one's prominence stands in the background: a passer-by, a poster.
+BACKGROUND = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundFace:
+    """A face, its quality, and its aligned crop uint8 (112, 112, 3), which is never shown."""
+
+    face: Face
+    quality: Quality
+    crop: Pixels = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What a picture of width x height pixels shows, the main face first; seconds spent in each step."""
+
+    width: int
+    height: int
+    faces: tuple[FoundFace, ...]
+    decode_s: float
+    detect_s: float
+    align_s: float
+
+
+class FaceChain:
+    """Detector and encoder side by side. Thread-safe; every call runs in the thread that makes it."""
+
+    def __init__(
+        self,
+        detector: Network,
+        encoder: FaceEncoder,
+        *,
+        device: str = "cpu",
+        max_bytes: int = 10 * 2**20,
+        max_pixels: int = 50_000_000,
+    ) -> None:
+        self._detector, self._encoder, self._device = detector, encoder, device
+        self._max_bytes, self._max_pixels = max_bytes, max_pixels
+
+    def find(self, image: bytes, *, thorough: bool = False) -> Found:
+        """Decodes the picture, finds its faces, and aligns and judges each. Raises the ImageError tree.
+
+        Unless thorough, faces in the background (less than half as prominent as the main one) are left out.
+        """
+        began = time.perf_counter()
+        picture = decode(image, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
+        decoded = time.perf_counter()
+        faces = detect(self._detector, picture, thorough=thorough, device=self._device)
+        height, width = picture.shape[:2]
+        if not thorough:
+            faces = _foreground(faces, width, height)
+        detected = time.perf_counter()
+        found = []
+        for face in faces:
+            crop = align(picture, face.landmarks)
+            found.append(FoundFace(face, assess(face, crop, width, height), crop))
+        ended = time.perf_counter()
+        return Found(width, height, tuple(found), decoded - began, detected - decoded, ended - detected)
+
+    def encode(self, crops: Sequence[Pixels]) -> Vectors:
+        """Crops uint8 (112, 112, 3) -> float32 (n, 128), rows of unit length."""
+        return self._encoder.encode(crops)
+
+    def read(self, image: bytes, *, thorough: bool = False) -> list[tuple[FoundFace, Vectors]]:
+        """Every face of one picture with its embedding, float32 (128,), the main one first."""
+        faces = self.find(image, thorough=thorough).faces
+        return list(zip(faces, self.encode([f.crop for f in faces]), strict=True))
+
+
+def _foreground(faces: list[Face], width: int, height: int) -> list[Face]:
+    least = BACKGROUND * prominence(faces[0], width, height) if faces else 0.0
+    return [face for face in faces if prominence(face, width, height) >= least]
+
+
+def load_detector(device: str = "cpu") -> Network:
+    """The shipped detector as one graph on that device."""
+    return frozen(weights.load_detector().to(device), torch.zeros((1, 3, 64, 64), device=device))

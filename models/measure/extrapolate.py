@@ -1,0 +1,52 @@
+"""A rate beyond the sample: the threshold that a fitted tail gives, and how far people drawn afresh move it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.measure.comparisons import Comparisons
+from models.measure.intervals import Interval, middle_95, redraw
+from models.measure.sample import Floats
+from models.measure.tail import Tail, fit_tail
+
+REPLICATES = 200
+# The tail begins where a hundred times the rate lies, or a tenth of all comparisons.
+TAIL_OF_TARGET = 100.0
+LONGEST_TAIL = 0.1
+LEAST_SCORES = 100
+# Less than half of the fits sound, or a rate that could be ten times the target: the tail does not reach so far.
+LEAST_SOUND = 0.5
+WORST_EXCESS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Extrapolated:
+    """A threshold from the tail, and the 95 % interval over people of the tail's rate there."""
+
+    threshold: float
+    interval: Interval
+
+
+def extrapolated(comparisons: Comparisons, target: float, generator: np.random.Generator) -> Extrapolated | None:
+    """The threshold for a rate that too few people support, or None where no fitted tail reaches it."""
+    level = comparisons.threshold_for(min(LONGEST_TAIL, TAIL_OF_TARGET * target))
+    false = comparisons.false_matches(level)
+    if len(false.score) < LEAST_SCORES:
+        return None
+    order = np.argsort(false.score, kind="stable")
+    rising = false.score[order]
+
+    def fits(drawn: Floats) -> list[Tail | None]:
+        weights = zip(drawn, comparisons.totals(drawn), strict=True)
+        return [fit_tail(rising, level, total=total, weight=false.redrawn(one)[order]) for one, total in weights]
+
+    (tail,) = fits(np.ones((1, comparisons.people)))
+    if tail is None or target > tail.rate or tail.threshold_for(target) >= 1:
+        return None
+    threshold = tail.threshold_for(target)
+    refitted = fits(redraw(comparisons.people, generator, REPLICATES))
+    rates = [np.nan if t is None else t.rate_above(threshold) for t in refitted]
+    if np.mean(np.isnan(rates)) > LEAST_SOUND:
+        return None
+    low, high = middle_95(rates)
+    return Extrapolated(threshold, (low, high)) if high <= WORST_EXCESS * target else None
