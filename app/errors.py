@@ -6,11 +6,12 @@
     │   ├── FaceRefused              NoFace · SeveralFaces(boxes) · PoorQuality(reasons)
     │   ├── InvalidField(field)      a value outside what the field allows
     │   ├── UnsupportedTarget(least) an error rate that the calibration does not support
-    │   ├── Conflict                 PersonExists · DuplicatePerson(matches) · NotSamePerson
+    │   ├── Conflict                 PersonExists · DuplicatePerson(lookalikes) · NotSamePerson · LastAdminKey
     │   └── Stale                    the row changed since it was read
-    ├── Unknown                      UnknownPerson · UnknownGallery · UnknownTemplate · UnknownKey · Erased
+    ├── Unknown                      UnknownPerson (Erased) · UnknownGallery, -Template, -Key, -Erasure
     ├── Denied                       NoKey · BadKey · ExpiredKey · OutOfScope
     ├── Unavailable                  Busy · NotReady · ShuttingDown: try again later
+    ├── Corrupt                      SealBroken: what is stored is not what was written
     └── Misconfigured                the settings cannot be served; only at start
 
 "Not recognized" and "no match" are answers, not errors. Each docstring is the default text; an instance may say more.
@@ -129,6 +130,10 @@ class NotSamePerson(Conflict):
     """The face does not look like that person at the 1:1 threshold: check the id, or enrol somebody new."""
 
 
+class LastAdminKey(Conflict):
+    """The key is the last valid one that holds `admin`: make another one before you revoke it."""
+
+
 class Stale(Refused):
     """The row changed since it was read: GET it again and repeat the change with the new ETag."""
 
@@ -209,6 +214,14 @@ class ShuttingDown(Unavailable):
     """The service is stopping: try again once it is back."""
 
     retry_after_s = 5
+
+
+class Corrupt(OnelookError):
+    """What is stored is not what was written: restore it from a backup."""
+
+
+class SealBroken(Corrupt):
+    """A stored template cannot be opened: it was altered, or sealed with another master key than the one at hand."""
 
 
 class Misconfigured(OnelookError):

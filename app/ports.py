@@ -154,10 +154,10 @@ class People(Protocol):
 
 
 class Templates(Protocol):
-    """Rows of templates; vectors are sealed at rest."""
+    """Rows of templates; vectors are sealed at rest. Reading raises Corrupt when one cannot be opened."""
 
     def add(self, template: Template) -> None:
-        """Inserts, and writes a change `template add`."""
+        """Inserts, and writes a change `template add`. Raises UnknownPerson when its person has no row."""
         ...
 
     def of(self, person_id: str) -> list[Template]:

@@ -144,10 +144,10 @@ def _choose(
         choice = _Choice(target, threshold, interval, MEASURED)
         if supported(choice):
             chosen.append(choice)
-        elif _a_decade_on(chosen, target) and (reached := extrapolated(comparisons, target, generator)):
-            # Never looser than a looser target's threshold.
-            threshold = _rounded_up(max([reached.threshold, *(c.threshold for c in chosen)]))
-            chosen.append(_Choice(target, threshold, _rounded_interval(reached.interval), EXTRAPOLATED))
+        # The sample cannot promise this rate, but what it already contradicts is not promised either.
+        elif _a_decade_on(chosen, target) and (reached := extrapolated(comparisons, target, threshold, generator)):
+            interval = _rounded_interval(reached.interval)
+            chosen.append(_Choice(target, _rounded_up(reached.threshold), interval, EXTRAPOLATED))
     return chosen
 
 

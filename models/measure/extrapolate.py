@@ -27,8 +27,13 @@ class Extrapolated:
     interval: Interval
 
 
-def extrapolated(comparisons: Comparisons, target: float, generator: np.random.Generator) -> Extrapolated | None:
-    """The threshold for a rate that too few people support, or None where no fitted tail reaches it."""
+def extrapolated(
+    comparisons: Comparisons, target: float, least: float, generator: np.random.Generator
+) -> Extrapolated | None:
+    """The threshold for a rate that too few people support, or None where no fitted tail reaches it.
+
+    least: the threshold is this at least, whatever the tail says; the interval is that of the threshold chosen.
+    """
     level = comparisons.threshold_for(min(LONGEST_TAIL, TAIL_OF_TARGET * target))
     false = comparisons.false_matches(level)
     if len(false.score) < LEAST_SCORES:
@@ -43,7 +48,7 @@ def extrapolated(comparisons: Comparisons, target: float, generator: np.random.G
     (tail,) = fits(np.ones((1, comparisons.people)))
     if tail is None or target > tail.rate or tail.threshold_for(target) >= 1:
         return None
-    threshold = tail.threshold_for(target)
+    threshold = max(tail.threshold_for(target), least)
     refitted = fits(redraw(comparisons.people, generator, REPLICATES))
     rates = [np.nan if t is None else t.rate_above(threshold) for t in refitted]
     if np.mean(np.isnan(rates)) > LEAST_SOUND:

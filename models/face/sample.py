@@ -1,6 +1,6 @@
 """Makes sample.png, the aligned crops against which a precision is judged, from the public-domain sample photos.
 
-python -m models.weights.sample samples/*.jpg
+python -m models.face.sample samples/*.jpg
 """
 
 import argparse

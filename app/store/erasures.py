@@ -1,0 +1,52 @@
+"""Receipts of erasures in SQL."""
+
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
+
+from app.domain.person import Receipt
+from app.errors import UnknownErasure
+from app.store.tables import ERASURES
+
+_GET = select(
+    ERASURES.c.id,
+    ERASURES.c.person_id,
+    ERASURES.c.erased_at,
+    ERASURES.c.removed,
+    ERASURES.c.index_seq,
+    ERASURES.c.search_missed,
+).where(or_(ERASURES.c.id == bindparam("either_id"), ERASURES.c.person_id == bindparam("either_id")))
+_INSERT = insert(ERASURES)
+_PROVE = (
+    update(ERASURES)
+    .where(ERASURES.c.id == bindparam("erasure_id"))
+    .values(search_missed=bindparam("missed"), index_seq=bindparam("seq"))
+)
+
+
+class SqlErasures:
+    """Fits `ports.Erasures`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, receipt: Receipt) -> None:
+        """Inserts."""
+        values = {
+            "id": receipt.id,
+            "person_id": receipt.person_id,
+            "erased_at": receipt.erased_at,
+            "removed": dict(receipt.removed),
+            "index_seq": receipt.index_seq,
+            "search_missed": receipt.search_missed,
+        }
+        self._connection.execute(_INSERT, values)
+
+    def get(self, erasure_or_person_id: str) -> Receipt | None:
+        """By the receipt's own id or by the person's."""
+        row = self._connection.execute(_GET, {"either_id": erasure_or_person_id}).first()
+        return None if row is None else Receipt(*row)
+
+    def prove(self, erasure_id: str, *, search_missed: bool | None, index_seq: int) -> None:
+        """Writes what the proving search found after the commit. Raises UnknownErasure."""
+        values = {"erasure_id": erasure_id, "missed": search_missed, "seq": index_seq}
+        if self._connection.execute(_PROVE, values).rowcount == 0:
+            raise UnknownErasure

@@ -1,0 +1,100 @@
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from app.store.engine import writing_engine
+from app.store.migrate import configuration, migrate
+from app.store.tables import Base
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = writing_engine(f"sqlite:///{tmp_path / 'onelook.db'}")
+    yield engine
+    engine.dispose()
+
+
+def upgrade(engine, revision="head"):
+    with engine.begin() as connection:
+        command.upgrade(configuration(connection), revision)
+
+
+def downgrade(engine, revision="base"):
+    with engine.begin() as connection:
+        command.downgrade(configuration(connection), revision)
+
+
+def schema(engine):
+    """Every statement that made the database, as SQLite keeps it."""
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT type, name, sql FROM sqlite_master ORDER BY type, name"))
+        return [tuple(row) for row in rows]
+
+
+def test_make_what_the_code_expects(engine):
+    upgrade(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_make_the_very_statements_that_the_tables_make(engine, tmp_path):
+    upgrade(engine)
+    direct = writing_engine(f"sqlite:///{tmp_path / 'direct.db'}")
+    Base.metadata.create_all(direct)
+    made = {name: sql for _, name, sql in schema(engine) if "alembic" not in name}
+    wanted = {name: sql for _, name, sql in schema(direct)}
+    direct.dispose()
+
+    def words(sql):
+        return None if sql is None else sorted(sql.replace("(", " ").replace(")", " ").replace(",", " ").split())
+
+    assert {name: words(sql) for name, sql in made.items()} == {name: words(sql) for name, sql in wanted.items()}
+
+
+def test_go_up_down_and_up_again(engine):
+    upgrade(engine)
+    first = schema(engine)
+    downgrade(engine)
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+    upgrade(engine)
+    assert schema(engine) == first
+
+
+def test_leave_nothing_behind_when_they_fail_in_the_middle(engine):
+    def fail_in_the_middle():
+        with engine.begin() as connection:
+            command.upgrade(configuration(connection), "head")
+            raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError, match="power"):
+        fail_in_the_middle()
+    assert schema(engine) == []
+
+
+def test_stand_in_one_line_without_branches(engine):
+    with engine.begin() as connection:
+        script = ScriptDirectory.from_config(configuration(connection))
+    assert len(script.get_heads()) == len(script.get_bases()) == 1
+    newest_first = [version.revision for version in script.walk_revisions()]
+    assert newest_first == sorted(newest_first, reverse=True)
+
+
+def test_are_recorded_in_the_database(engine):
+    migrate(engine.url.render_as_string())
+    with engine.connect() as connection:
+        heads = MigrationContext.configure(connection).get_current_heads()
+        assert heads == tuple(ScriptDirectory.from_config(configuration(connection)).get_heads())
+
+
+def test_import_nothing_from_app(engine):
+    with engine.begin() as connection:
+        script = ScriptDirectory.from_config(configuration(connection))
+    for version in script.walk_revisions():
+        source = version.module.__loader__.get_data(version.path).decode()
+        assert "from app" not in source
+        assert "import app" not in source
