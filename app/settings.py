@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from app.errors import Misconfigured
 
@@ -26,7 +32,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description="SQLAlchemy URL; none: SQLite in the home")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the networks run")
     model: Literal["sface"] = Field("sface", description="which encoder")
-    flip_averaging: bool = Field(False, description="encode each face mirrored too, and average; fixed for a home")
+    flip_averaging: bool = Field(True, description="encode each face mirrored too, and average; fixed for a home")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: measured at start")
     inference_lanes: int = Field(0, ge=0, le=64, description="threads that read pictures; 0: one a core")
     inference_queue: int = Field(64, ge=1, le=10_000, description="pictures that may wait; beyond it 503 `busy`")
@@ -52,12 +58,28 @@ class Settings(BaseSettings):
         given = {name: value for name, value in environment.items() if name.upper().startswith(PREFIX)}
         if unknown := sorted(name for name in given if name.upper() not in known):
             raise Misconfigured(f"{', '.join(unknown)}: no such setting; docs/settings.md lists them")
+        source = EnvSettingsSource(cls)
+        source.env_vars = {name.lower(): value for name, value in given.items()}
         try:
-            return cls()
+            return cls(**source())
+        except SettingsError as e:
+            raise Misconfigured(f"{e}: lists are written as JSON") from None
         except ValidationError as e:
             # Values are left out: one of them may be a secret.
             text = "; ".join(f"{PREFIX}{'_'.join(map(str, x['loc'])).upper()}: {x['msg']}" for x in e.errors())
             raise Misconfigured(text) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed: the environment is read in one place, `read`, and nowhere behind a caller's back."""
+        return (init_settings,)
 
     @model_validator(mode="after")
     def _needs_a_safe_transport(self) -> Self:

@@ -41,7 +41,7 @@ def decode(image: bytes, *, max_bytes: int = 10 * MIB, max_pixels: int = 50_000_
                 raise TooManyPixels(
                     f"The picture has {width} x {height} pixels and the limit is {max_pixels:,}: scale it down first."
                 )
-            return np.ascontiguousarray(np.asarray(_upright_rgb(picture)))
+            return np.array(_upright_rgb(picture))  # a copy: Pillow's own memory is read-only
     except ImageError:
         raise
     except Exception as e:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
+from torch.nn import functional as nnf
 
 from models.detector import CELL_VALUES, STRIDES_PX
 from models.image import Pixels
@@ -77,20 +77,18 @@ def prominence(face: Face, width: int, height: int) -> float:
 
 def _one_pass(network: Network, picture: Pixels, scale: float, device: str) -> list[Face]:
     height, width = picture.shape[:2]
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = picture if scale == 1.0 else np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
-    canvas = np.zeros((_on_grid(size[1]), _on_grid(size[0]), 3), np.uint8)
-    canvas[: size[1], : size[0]] = small
+    high, wide = max(1, round(height * scale)), max(1, round(width * scale))
     # (1, 3, H, W) whose memory is (H, W, 3): channels-last without a copy.
-    seen = torch.from_numpy(canvas)[None].permute(0, 3, 1, 2).to(device).float()
-    cells = network(seen)[0].cpu().numpy()  # (cells, 16)
-    faces = _faces(cells, canvas.shape[0], canvas.shape[1])
-    back = np.array([width / size[0], height / size[1]], np.float32)
+    seen = torch.from_numpy(picture)[None].permute(0, 3, 1, 2)
+    if scale < 1.0:
+        # Five times as fast as Pillow's, on bytes, and smoothed: no pixel of a large picture is skipped.
+        seen = nnf.interpolate(seen, size=(high, wide), mode="bilinear", antialias=True)
+    # Black to the right and below, up to the grid.
+    seen = nnf.pad(seen, (0, -wide % GRID_PX, 0, -high % GRID_PX)).to(device).float()
+    cells = network(seen.contiguous(memory_format=torch.channels_last))[0].cpu().numpy()  # (cells, 16)
+    faces = _faces(cells, *seen.shape[2:])
+    back = np.array([width / wide, height / high], np.float32)
     return [Face(f.box * np.tile(back, 2), f.landmarks * back, f.score) for f in faces]
-
-
-def _on_grid(length: int) -> int:
-    return -(-length // GRID_PX) * GRID_PX
 
 
 def _faces(cells: Floats, height: int, width: int) -> list[Face]:

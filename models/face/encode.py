@@ -54,9 +54,11 @@ class FaceEncoder:
             return np.zeros((0, DIMENSIONS), np.float32)
         batch = self._tensor(crops)
         with torch.inference_mode():
+            if self._flip:  # one batch of both: the weights are read once
+                batch = torch.cat((batch, batch.flip(3))).contiguous(memory_format=torch.channels_last)
             out = self._network(batch).float()
             if self._flip:
-                out = out + self._network(batch.flip(3).contiguous(memory_format=torch.channels_last)).float()
+                out = out[: len(crops)] + out[len(crops) :]
             rows: Vectors = torch.nn.functional.normalize(out).cpu().numpy()
         return rows
 

@@ -23,7 +23,7 @@ FMR_TARGETS = (1e-2, 1e-3, 1e-4, 1e-5)
 FPIR_TARGETS = (0.1, 0.01, 0.001)
 GALLERY_SIZES = (10, 30, 100, 300, 1000)
 
-LEAST_PEOPLE_MATCHED = 30
+LEAST_MATCHED = 30
 LEAST_STRANGERS = 30
 WORST_EXCESS = 2.0
 DECADE = 10.0
@@ -70,9 +70,14 @@ def calibrate(
     )
 
 
-def fmr_supported(target: float, interval: Interval, people_matched: int) -> bool:
-    """Whether a false match rate was measured: by 30 people at least, and surely not above twice the target."""
-    return people_matched >= LEAST_PEOPLE_MATCHED and interval[1] <= WORST_EXCESS * target
+def fmr_supported(target: float, interval: Interval, people_matched: int, pairs_matched: float) -> bool:
+    """Whether a false match rate was measured, and surely is not above twice the target.
+
+    people_matched: distinct people among the false matches; pairs_matched: false matches in pairs of people. Both must
+    be 30 (Doddington's rule of 30 errors): a few people who look like many others, or a few pairs, are no rate.
+    """
+    enough = people_matched >= LEAST_MATCHED and pairs_matched >= LEAST_MATCHED
+    return enough and interval[1] <= WORST_EXCESS * target
 
 
 def fpir_supported(target: float, strangers: int) -> bool:
@@ -84,7 +89,9 @@ def _verification(sample: Sample, model_id: str, seed: int) -> list[Point]:
     impostors, genuine = impostor_pairs(sample, LONGEST_TAIL), genuine_pairs(sample)
 
     def supported(choice: _Choice) -> bool:
-        return fmr_supported(choice.target, choice.interval, impostors.people_matched(choice.threshold))
+        false = impostors.false_matches(choice.threshold)
+        people = impostors.people_matched(choice.threshold)
+        return fmr_supported(choice.target, choice.interval, people, float(false.weight.sum()))
 
     return [
         Point(

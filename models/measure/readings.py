@@ -83,7 +83,7 @@ class Readings:
         if not file.exists():
             return readings
         try:
-            with np.load(file, allow_pickle=False) as held:
+            with file.open("rb") as archive, np.load(archive, allow_pickle=False) as held:
                 columns = {name: held[name] for name in ("model_id", "path", "state", "checksum", "vector")}
         except Exception as e:  # whatever a damaged archive makes of itself, the way out is the same
             raise ValueError(
