@@ -78,8 +78,8 @@ def prominence(face: Face, width: int, height: int) -> float:
 def _one_pass(network: Network, picture: Pixels, scale: float, device: str) -> list[Face]:
     height, width = picture.shape[:2]
     high, wide = max(1, round(height * scale)), max(1, round(width * scale))
-    # (1, 3, H, W) whose memory is (H, W, 3): channels-last without a copy.
-    seen = torch.from_numpy(picture)[None].permute(0, 3, 1, 2)
+    # (1, 3, H, W) whose memory is (H, W, 3): channels-last; a copy only of an array that torch would not take.
+    seen = torch.from_numpy(np.require(picture, requirements=("C", "W")))[None].permute(0, 3, 1, 2)
     if scale < 1.0:
         # Five times as fast as Pillow's, on bytes, and smoothed: no pixel of a large picture is skipped.
         seen = nnf.interpolate(seen, size=(high, wide), mode="bilinear", antialias=True)

@@ -14,11 +14,11 @@ REPLICATES = 200
 BEGINNINGS = (100.0, 50.0, 20.0)
 LONGEST_TAIL = 0.1
 LEAST_SCORES = 100
-# Less than half of the fits sound, a rate that could be ten times the target, or a tail that says a tenth of what the
-# sample shows: the tail does not reach so far.
+# Less than half of the fits sound, a rate that could be ten times the target, or a tail that says less than half of
+# what the sample shows: the tail does not reach so far.
 LEAST_SOUND = 0.5
 WORST_EXCESS = 10.0
-WORST_DISAGREEMENT = 10.0
+WORST_DISAGREEMENT = 2.0
 
 
 @dataclass(frozen=True, slots=True)

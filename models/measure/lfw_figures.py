@@ -19,6 +19,7 @@ from models.measure.splits import draw_splits
 SEED = 20071009
 FMR_LISTED = (1e-2, 1e-3)
 FPIR_OPEN_SET = (0.1, 0.01)
+SERVED_POINTS = "served points, people outside View 1's test part"
 FMR_ALL_PAIRS = (1e-3, 1e-4, 1e-5, 1e-6)
 
 
@@ -163,7 +164,7 @@ def _served_open_set(lfw: Lfw, serves: Callable[[int], Point]) -> list[Figure]:
         section = f"served, people outside View 1's test part, {who}"
         generator = np.random.default_rng([SEED, 4])
         false, missed = int((answers.closest >= point.threshold).sum()), int(answers.missed(point.threshold).sum())
-        note = f"{answers.people} enrolled; {point.name}, {point.support}, at {point.threshold:.4f}"
+        note = f"{answers.people} enrolled; {_where(point)}"
         fpir, strangers = answers.fpir(point.threshold), len(answers.closest)
         figures.append(Figure(section, "FPIR", fpir, false, strangers, wilson(false, strangers), note))
         interval = answers.fnir_interval(point.threshold, generator)
@@ -174,26 +175,38 @@ def _served_open_set(lfw: Lfw, serves: Callable[[int], Point]) -> list[Figure]:
 
 def _served_points(outside: Sample, points: Sequence[Point]) -> list[Figure]:
     """What each shipped point keeps of its promise on people who did not set it."""
-    figures: list[Figure] = []
-    section = "served points, people outside View 1's test part"
-    pairwise = [p for p in points if p.gallery_size is None]
-    if pairwise:
-        impostors = impostor_pairs_from(outside, min(p.threshold for p in pairwise))
-        genuine = genuine_pairs(outside)
-        for point in pairwise:
-            interval = rate_interval(impostors, point.threshold, np.random.default_rng([SEED, 5]))
-            note = _promise(point, 1 - genuine.tmr(point.threshold))
-            figures.append(Figure(section, "FMR", impostors.fmr(point.threshold), interval=interval, note=note))
+    figures = _served_pairwise(outside, [p for p in points if p.gallery_size is None])
     for size in sorted({p.gallery_size for p in points if p.gallery_size is not None}):
-        if size >= outside.persons:
-            continue
-        splits = draw_splits(outside, size, np.random.default_rng([SEED, 6, size]))
-        for point in (p for p in points if p.gallery_size == size):
-            interval = rate_interval(splits, point.threshold, np.random.default_rng([SEED, 7, size]))
-            note = _promise(point, splits.miss(point.threshold))
-            figures.append(Figure(section, "FPIR", splits.fpir(point.threshold), interval=interval, note=note))
+        if size < outside.persons:
+            figures += _served_galleries(outside, size, [p for p in points if p.gallery_size == size])
     return figures
 
 
-def _promise(point: Point, miss: float) -> str:
-    return f"{point.name}, {point.support}, at {point.threshold:.4f}; misses {miss:.2%}"
+def _served_pairwise(outside: Sample, points: Sequence[Point]) -> list[Figure]:
+    if not points:
+        return []
+    impostors, genuine = impostor_pairs_from(outside, min(p.threshold for p in points)), genuine_pairs(outside)
+    figures = []
+    for point in points:
+        false, missed = len(impostors.false_matches(point.threshold).score), 1 - genuine.tmr(point.threshold)
+        interval = rate_interval(impostors, point.threshold, np.random.default_rng([SEED, 5]))
+        note = f"{_where(point)}; {false} of {impostors.pairs} pairs match; misses {missed:.2%}"
+        figures.append(Figure(SERVED_POINTS, "FMR", impostors.fmr(point.threshold), interval=interval, note=note))
+    return figures
+
+
+def _served_galleries(outside: Sample, size: int, points: Sequence[Point]) -> list[Figure]:
+    splits = draw_splits(outside, size, np.random.default_rng([SEED, 6, size]))
+    figures, searches, probes = [], len(splits.answers.closest), len(splits.answers.own)
+    for point in points:
+        false = len(splits.false_matches(point.threshold).score)
+        missed = int(splits.answers.missed(point.threshold).sum())
+        interval = rate_interval(splits, point.threshold, np.random.default_rng([SEED, 7, size]))
+        note = f"{_where(point)}; misses {splits.miss(point.threshold):.2%} ({missed} of {probes})"
+        fpir = splits.fpir(point.threshold)
+        figures.append(Figure(SERVED_POINTS, "FPIR", fpir, false, searches, interval, note))
+    return figures
+
+
+def _where(point: Point) -> str:
+    return f"{point.name}, {point.support}, at {point.threshold:.4f}"

@@ -12,8 +12,8 @@ import numpy as np
 from models.measure.sample import Floats
 
 NEARLY_EXPONENTIAL = 1e-6
-# Beyond this shape the moments that the fit needs have no finite variance.
-HEAVIEST_SHAPE = 0.5
+# Similarities end at 1: a tail heavier than this follows a few outliers, such as one person under two names.
+HEAVIEST_SHAPE = 0.25
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,125 @@
+import dataclasses
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.actions.enroll import Enrolment
+from app.actions.erase import FindReceipt
+from app.actions.people import FindPerson
+from app.errors import Erased, PersonExists, UnknownErasure, UnknownPerson
+
+
+class BrokenGallery:
+    """Fails from the n-th call of catch_up on."""
+
+    def __init__(self, gallery, works):
+        self._gallery, self._works = gallery, works
+
+    def __getattr__(self, name):
+        return getattr(self._gallery, name)
+
+    def catch_up(self):
+        self._works -= 1
+        if self._works < 0:
+            raise RuntimeError("broken")
+        return self._gallery.catch_up()
+
+
+def test_removes_rows_and_index_and_proves_it(enrolled, erase, store, gallery, pictures, clock):
+    enrolled("ann")
+    enrolled("bob")
+    receipt = erase("ann")
+    assert (receipt.person_id, receipt.erased_at, receipt.search_missed) == ("ann", clock.now(), True)
+    assert (receipt.removed["templates"], receipt.removed["index_rows"], receipt.removed["photos"]) == (1, 1, 0)
+    assert receipt.index_seq == gallery.seq
+    assert gallery.size() == (1, 1)
+    with store.read() as uow:
+        assert uow.people.get("ann") is None
+        assert uow.templates.of("ann") == []
+        assert uow.erasures.get("ann") == receipt
+
+
+def test_the_receipt_is_found_again_by_either_id(enrolled, erase, store):
+    enrolled("ann")
+    receipt = erase("ann")
+    find = FindReceipt(store)
+    assert find(receipt.id) == find("ann") == receipt
+
+
+@pytest.mark.parametrize("id_", ["era_none", "", "\0"])
+def test_there_is_no_receipt_of_what_never_was(store, id_):
+    with pytest.raises(UnknownErasure):
+        FindReceipt(store)(id_)
+
+
+def test_a_second_erasure_says_that_it_is_done_already(enrolled, erase, store):
+    enrolled("ann")
+    first = erase("ann")
+    with pytest.raises(Erased) as refusal:
+        erase("ann")
+    assert refusal.value.person_id == "ann"
+    with store.read() as uow:
+        assert uow.erasures.get("ann") == first
+
+
+def test_of_two_at_once_one_gets_the_receipt(enrolled, erase):
+    enrolled("ann")
+    start = threading.Barrier(2)
+
+    def attempt(_):
+        start.wait()
+        try:
+            return erase("ann").search_missed
+        except Erased:
+            return "erased"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(map(str, pool.map(attempt, range(2)))) == ["True", "erased"]
+
+
+def test_the_id_stays_taken(enrolled, erase, enroll, pictures):
+    enrolled("ann")
+    erase("ann")
+    with pytest.raises(PersonExists):
+        enroll(pictures.of("ann"), Enrolment("Ann", person_id="ann"))
+
+
+def test_an_erased_person_is_told_from_one_who_never_was(enrolled, erase, store):
+    enrolled("ann")
+    receipt = erase("ann")
+    find = FindPerson(store)
+    with pytest.raises(Erased):
+        find("ann")
+    for never in ("bob", receipt.id, "\0", "x" * 5000):
+        with pytest.raises(UnknownPerson) as refusal:
+            find(never)
+        assert not isinstance(refusal.value, Erased)
+
+
+@pytest.mark.parametrize(("works", "index_rows"), [(0, 0), (1, 1)])
+def test_a_proof_that_cannot_run_is_null_and_the_rows_are_gone_all_the_same(
+    enrolled, erase, store, gallery, reports, works, index_rows
+):
+    enrolled("ann")
+    receipt = dataclasses.replace(erase, gallery=BrokenGallery(gallery, works))("ann")
+    assert (receipt.search_missed, receipt.removed["index_rows"]) == (None, index_rows)
+    assert any("could not run" in report for report in reports)
+    with store.read() as uow:
+        assert uow.people.get("ann") is None
+        assert uow.erasures.get("ann") == receipt
+
+
+def test_a_search_that_still_finds_the_person_is_told_and_reported(enrolled, erase, gallery, reports):
+    enrolled("ann")
+
+    class Stubborn(BrokenGallery):
+        def search(self, vector, k):
+            return kept
+
+        def holds_any(self, ids):
+            return False
+
+    kept = gallery.search(next(iter(gallery._held.index._rows.values())), 1)
+    assert dataclasses.replace(erase, gallery=Stubborn(gallery, 99))("ann").search_missed is False
+    assert reports == ["an erased person's templates are still in the index"]

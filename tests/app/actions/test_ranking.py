@@ -1,0 +1,43 @@
+import math
+
+import numpy as np
+
+from app.actions.ranking import rank
+from app.ports import Hit
+
+
+class Searched:
+    """A gallery that answers with what it was given, and notes how many were asked for."""
+
+    def __init__(self, hits):
+        self.hits, self.asked = hits, []
+
+    def search(self, vector, k):
+        self.asked.append(k)
+        return self.hits[:k]
+
+
+def test_asks_for_more_only_until_enough_persons_are_found(enrolled, store):
+    for i in range(30):
+        enrolled(f"p{i:02}")
+    with store.read() as uow:
+        hits = [Hit(t.id, 0.9 - i / 100) for i, t in enumerate(uow.templates.of_model("model-a"))]
+    gallery = Searched(hits)
+    assert len(rank(store, gallery, np.zeros(128, np.float32), 2)) == 2
+    assert gallery.asked == [8]
+
+
+def test_stops_when_the_index_is_exhausted(enrolled, store):
+    gallery = Searched([Hit(f"gone{i}", 0.9) for i in range(20)])
+    assert rank(store, gallery, np.zeros(128, np.float32), 2) == []
+    assert gallery.asked == [8, 32]
+
+
+def test_leaves_out_what_is_below_the_floor_and_what_is_no_number(enrolled, store):
+    enrolled("ann")
+    enrolled("bob")
+    with store.read() as uow:
+        ann, bob = (uow.templates.of(who)[0].id for who in ("ann", "bob"))
+    for similarity in (0.4, math.nan, math.inf):
+        found = rank(store, Searched([Hit(ann, 0.6), Hit(bob, similarity)]), np.zeros(128, np.float32), 2, at_least=0.5)
+        assert [c.person.id for c in found] == ["ann"]

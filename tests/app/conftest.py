@@ -1,0 +1,288 @@
+"""A whole service in memory: scripted pictures, a clock that stands still, and requests without a network."""
+
+import asyncio
+import itertools
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from app.actions.enroll import Enroll, Enrolment
+from app.domain.face import Face, Quality, Reading, ReadingTimes
+from app.domain.operating_point import Calibration, OperatingPoint
+from app.domain.person import Person
+from app.errors import UnreadableImage
+from app.index.exact import ExactIndex
+from app.index.follow import FollowedGallery
+from app.main import Parts, create_app
+from app.routes.desk import About
+from app.routes.log import make_log
+from app.settings import Settings
+from app.store.memory import MemoryStore
+
+MODEL = "model-a"
+LANDMARKS = ((10.0, 10.0), (30.0, 10.0), (20.0, 20.0), (12.0, 30.0), (28.0, 30.0))
+
+
+class ScriptedReader:
+    """Knows the pictures it was shown beforehand; any other bytes are unreadable."""
+
+    def __init__(self) -> None:
+        self.model_id = MODEL
+        self.readings: dict[bytes, tuple[Face, ...]] = {}
+        self.asked: list[dict[str, object]] = []
+        self.before_reading: Callable[[], None] = lambda: None
+
+    def read(self, image: bytes, *, encode: str = "main", thorough: bool = False) -> Reading:
+        self.asked.append({"encode": encode, "thorough": thorough})
+        self.before_reading()
+        if image not in self.readings:
+            raise UnreadableImage
+        return Reading(640, 480, self.readings[image], ReadingTimes(0.1, 1.0, 2.0, 0.5, 3.0))
+
+    def waiting(self) -> int:
+        return 0
+
+
+class Pictures:
+    """Makes pictures of people whose similarity to each other is chosen."""
+
+    def __init__(self, reader: ScriptedReader) -> None:
+        self._reader = reader
+        self._axes: dict[str, np.ndarray] = {}
+        self._number = itertools.count()
+
+    def axis(self, who: str) -> np.ndarray:
+        """The person's own direction; any two of them are orthogonal."""
+        if who not in self._axes:
+            self._axes[who] = np.eye(128, dtype=np.float32)[len(self._axes)]
+        return self._axes[who]
+
+    def face(self, who: str, similarity: float = 1.0, *, quality: float = 0.9, like: str | None = None) -> Face:
+        """A face with that similarity to the axis of `who`; what is left lies towards `like`, or towards nobody."""
+        rest = np.eye(128, dtype=np.float32)[127 - next(self._number) % 60] if like is None else self.axis(like)
+        vector = similarity * self.axis(who) + math.sqrt(max(0.0, 1 - similarity**2)) * rest
+        return face_of(vector.astype(np.float32), quality)
+
+    def show(self, *faces: Face) -> bytes:
+        """The bytes of a picture of these faces."""
+        image = f"picture {next(self._number)}".encode()
+        self._reader.readings[image] = faces
+        return image
+
+    def of(self, who: str, similarity: float = 1.0, **more: Any) -> bytes:
+        """A picture of one face."""
+        return self.show(self.face(who, similarity, **more))
+
+
+def face_of(vector: np.ndarray, quality: float = 0.9) -> Face:
+    reasons = () if quality > 0.5 else ("blurred",)
+    return Face(
+        (5.0, 5.0, 45.0, 55.0), LANDMARKS, 0.98, Quality(quality, reasons, 40.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0), vector
+    )
+
+
+class StandingClock:
+    """Time that moves only when told."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def move(self, **amount: float) -> None:
+        self.time += timedelta(**amount)
+
+
+class CountedIdentifiers:
+    """1, 2, 3."""
+
+    def __init__(self) -> None:
+        self._number = itertools.count(1)
+
+    def new(self, prefix: str) -> str:
+        return f"{prefix}_{next(self._number):020d}"
+
+    def secret(self) -> str:
+        return f"secret-{next(self._number):036d}"
+
+
+def point(kind: str, target: float, threshold: float, size: int | None, support: str = "measured") -> OperatingPoint:
+    return OperatingPoint(
+        f"{kind}-{target:g}",
+        kind,
+        target,
+        threshold,
+        support,
+        target,
+        (0.0, 2 * target),
+        100,
+        1000,
+        100,
+        size,
+        0.01,
+        MODEL,
+    )
+
+
+@pytest.fixture
+def calibration() -> Calibration:
+    return Calibration(
+        MODEL,
+        (point("fmr", 1e-2, 0.4, None), point("fmr", 1e-3, 0.5, None), point("fmr", 1e-6, 0.9, None, "extrapolated")),
+        (point("fpir", 0.1, 0.45, 10), point("fpir", 0.01, 0.6, 10), point("fpir", 0.01, 0.7, 100)),
+    )
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@pytest.fixture
+def identifiers() -> CountedIdentifiers:
+    return CountedIdentifiers()
+
+
+@pytest.fixture
+def reader() -> ScriptedReader:
+    return ScriptedReader()
+
+
+@pytest.fixture
+def pictures(reader: ScriptedReader) -> Pictures:
+    return Pictures(reader)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def gallery(store: MemoryStore) -> FollowedGallery:
+    return FollowedGallery(store, ExactIndex, MODEL)
+
+
+@pytest.fixture
+def enroll(store, gallery, reader, calibration, clock, identifiers) -> Enroll:
+    return Enroll(store, gallery, reader, calibration, clock, identifiers, 0.35)
+
+
+@pytest.fixture
+def enrolled(enroll: Enroll, pictures: Pictures) -> Callable[..., Person]:
+    """Enrols somebody whose face is their own axis, or what is given."""
+
+    def enrol(who: str, *, image: bytes | None = None, **more: Any) -> Person:
+        more = {"person_id": who, "name": who.title(), "on_duplicate": "allow", **more}
+        return enroll(image or pictures.of(who), Enrolment(**more)).person
+
+    return enrol
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(home=tmp_path / "home", shutdown_grace_s=5.0, body_timeout_s=2.0)
+
+
+@pytest.fixture
+def parts(store, gallery, reader, calibration, clock, identifiers) -> Parts:
+    about = About("0", "terms", "cpu", "float32", "for the test", 1, 1, "exact")
+    return Parts(store, gallery, reader, calibration, about, clock, identifiers, close=lambda: None)
+
+
+class Service:
+    """The service behind its HTTP surface, on an event loop of its own."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.log = StringIO()
+        self.app = create_app(settings, parts, log=make_log("json", "info", self.log))
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._lifespan = self.app.router.lifespan_context(self.app)
+        self._admin: str | None = None
+
+    def start(self, *, wait: bool = True) -> None:
+        self.run(self._lifespan.__aenter__())
+        deadline = time.monotonic() + 5
+        while wait and self.app.state.gate.phase != "ready":
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+
+    def begin_stop(self) -> Any:
+        return asyncio.run_coroutine_threadsafe(self._lifespan.__aexit__(None, None, None), self._loop)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)
+
+    @property
+    def desk(self):
+        return self.app.state.desk
+
+    def key(self, *scopes: str, **more: Any) -> str:
+        """A fresh key's text."""
+        return self.desk.make_key("test", scopes, **more)[1]
+
+    @property
+    def admin(self) -> str:
+        if self._admin is None:
+            self._admin = self.key("admin")
+        return self._admin
+
+    def call(self, method: str, path: str, *, key: str | None = "", **more: Any) -> httpx.Response:
+        """One request, as admin unless another key, or None, is given."""
+        headers = dict(more.pop("headers", {}))
+        if key is not None:
+            headers.setdefault("Authorization", f"Bearer {key or self.admin}")
+        return self.run(self._send(method, path, headers=headers, **more))
+
+    async def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url="http://onelook.test") as client:
+            return await client.request(method, path, **more)
+
+    def photo(self, path: str, image: bytes, *, key: str | None = "", **fields: Any) -> httpx.Response:
+        """A multipart request with one picture."""
+        return self.call("POST", path, key=key, files={"image": ("photo.jpg", image, "image/jpeg")}, data=fields)
+
+
+@pytest.fixture(scope="session")
+def service_class() -> type[Service]:
+    return Service
+
+
+@pytest.fixture
+def make_service(settings: Settings, parts: Parts) -> Iterator[Callable[..., Service]]:
+    made: list[Service] = []
+
+    def make(using: Settings = settings, *, start: bool = True, **more: Any) -> Service:
+        service = Service(using, more.get("parts", parts))
+        made.append(service)
+        if start:
+            service.start()
+        return service
+
+    yield make
+    for service in made:
+        if service.app.state.desk is not None and service.app.state.gate.phase != "stopping":
+            service.begin_stop().result(20)
+        service.close()
+
+
+@pytest.fixture
+def service(make_service) -> Service:
+    return make_service()

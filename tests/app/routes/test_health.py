@@ -1,0 +1,55 @@
+import dataclasses
+
+import pytest
+
+
+class Full:
+    def __init__(self, reader):
+        self._reader = reader
+
+    def __getattr__(self, name):
+        return getattr(self._reader, name)
+
+    def waiting(self):
+        return 10_000
+
+
+class Broken:
+    """Stands for a store or an index that fails."""
+
+    def __getattr__(self, name):
+        raise RuntimeError("secret-thing")
+
+
+def test_a_live_process_says_so(service):
+    assert service.call("GET", "/health/live", key=None).json() == {"status": "live"}
+
+
+def test_details_are_for_a_valid_key(service):
+    assert service.call("GET", "/health/ready", key=None).json() == {"status": "ready"}
+    assert service.call("GET", "/health/ready", key="olk_x_y").json() == {"status": "ready"}
+    checks = dict.fromkeys(("database", "model", "index", "queue"), "ok")
+    assert service.call("GET", "/health/ready", key=service.key("detect")).json() == {
+        "status": "ready",
+        "checks": checks,
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "broken", "check"),
+    [
+        ("reader", lambda desk: Full(desk.reader), "queue"),
+        ("gallery", lambda desk: Broken(), "index"),
+        ("store", lambda desk: Broken(), "database"),
+        ("calibration", lambda desk: dataclasses.replace(desk.calibration, model_id="model-b"), "model"),
+    ],
+)
+def test_is_not_ready_when_a_part_is_not(service, part, broken, check):
+    key = service.admin
+    service.app.state.desk = dataclasses.replace(service.desk, **{part: broken(service.desk)})
+    answer = service.call("GET", "/health/ready", key=key)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert answer.headers["retry-after"]
+    assert answer.json()["checks"][check] != "ok"
+    assert "secret-thing" not in answer.text
+    assert "checks" not in service.call("GET", "/health/ready", key=None).json()

@@ -1,0 +1,174 @@
+import stat
+import threading
+import time
+
+import pytest
+
+from app.errors import Misconfigured
+from app.main import RandomIdentifiers, SystemClock, build_parts
+from app.settings import Settings
+
+
+def test_the_first_start_makes_an_admin_key_that_only_we_can_read_and_prints_it_once(make_service, settings, capfd):
+    service = make_service()
+    path = settings.home / "admin.key"
+    key = path.read_text().strip()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(settings.home.stat().st_mode) == 0o700
+    assert service.call("GET", "/keys", key=key).status_code == 200
+    assert capfd.readouterr().err.count(key) == 1
+    assert key.rsplit("_", 1)[1] not in service.log.getvalue()
+
+
+def test_a_later_start_makes_none(make_service, settings, capfd):
+    make_service()
+    before = (settings.home / "admin.key").read_text()
+    capfd.readouterr()
+    make_service()
+    assert (settings.home / "admin.key").read_text() == before
+    assert capfd.readouterr().err == ""
+
+
+def test_finds_at_a_start_what_was_enrolled_before(make_service, enrolled, pictures):
+    enrolled("ann")
+    assert make_service().photo("/identify", pictures.of("ann")).json()["person"]["id"] == "ann"
+
+
+class SlowGallery:
+    def __init__(self, gallery, rebuild):
+        self._gallery, self.rebuild = gallery, rebuild
+
+    def __getattr__(self, name):
+        return getattr(self._gallery, name)
+
+
+def with_gallery(parts, rebuild):
+    import dataclasses
+
+    return dataclasses.replace(parts, gallery=SlowGallery(parts.gallery, rebuild))
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_is_alive_and_not_ready_while_the_index_is_filled(make_service, parts, gallery, pictures):
+    go = threading.Event()
+    service = make_service(start=False, parts=with_gallery(parts, lambda: go.wait(5) and gallery.rebuild()))
+    assert service.call("GET", "/health/live", key=None).status_code == 200
+    assert service.call("GET", "/health/ready", key=None).status_code == 503
+    service.start(wait=False)
+    assert service.call("GET", "/health/ready").json()["checks"] == {"service": "filling"}
+    answer = service.photo("/identify", pictures.of("ann"))
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert int(answer.headers["retry-after"]) > 0
+    assert service.call("GET", "/docs", key=None).status_code == 200
+    go.set()
+    wait_until(lambda: service.app.state.gate.phase == "ready")
+    assert service.call("GET", "/health/ready", key=None).status_code == 200
+
+
+def test_tries_again_when_the_index_cannot_be_filled(make_service, parts, gallery):
+    outcomes = iter([RuntimeError("secret-thing"), None])
+
+    def rebuild():
+        if outcome := next(outcomes):
+            raise outcome
+        return gallery.rebuild()
+
+    service = make_service(start=False, parts=with_gallery(parts, rebuild))
+    service.start()
+    log = service.log.getvalue()
+    assert "the index cannot be filled" in log
+    assert "secret-thing" not in log
+
+
+def test_a_stop_lets_running_work_finish_and_takes_no_more(make_service, pictures, reader, parts):
+    import dataclasses
+
+    closed = []
+    service = make_service(parts=dataclasses.replace(parts, close=lambda: closed.append(True)))
+    image, key = pictures.of("ann"), service.admin
+    reading, go = threading.Event(), threading.Event()
+
+    def wait():
+        reading.set()
+        assert go.wait(5)
+
+    reader.before_reading = wait
+    answers = []
+    running = threading.Thread(target=lambda: answers.append(service.photo("/detect", image, key=key)))
+    running.start()
+    assert reading.wait(5)
+    stopping = service.begin_stop()
+    wait_until(lambda: service.app.state.gate.phase == "stopping")
+    refused = service.call("GET", "/info", key=key)
+    assert (refused.status_code, refused.json()["code"]) == (503, "shutting_down")
+    assert refused.headers["retry-after"]
+    assert service.call("GET", "/health/ready", key=None).json()["code"] == "shutting_down"
+    assert not closed
+    go.set()
+    running.join(5)
+    stopping.result(5)
+    assert [answer.status_code for answer in answers] == [200]
+    assert closed == [True]
+    assert '"everything_finished": true' in service.log.getvalue()
+
+
+def test_a_stop_waits_no_longer_than_the_grace(make_service, settings, pictures, reader):
+    service = make_service(settings.model_copy(update={"shutdown_grace_s": 0.05}))
+    image, key = pictures.of("ann"), service.admin
+    reading, go = threading.Event(), threading.Event()
+
+    def wait():
+        reading.set()
+        assert go.wait(5)
+
+    reader.before_reading = wait
+    running = threading.Thread(target=lambda: service.photo("/detect", image, key=key))
+    running.start()
+    assert reading.wait(5)
+    service.begin_stop().result(5)
+    assert '"everything_finished": false' in service.log.getvalue()
+    go.set()
+    running.join(5)
+
+
+def test_more_pictures_than_threads_are_told_busy_at_once(make_service, pictures, reader, settings):
+    service = make_service(settings.model_copy(update={"inference_queue": 1}))
+    threads = int(service.desk.pictures.total_tokens)
+    image, key = pictures.of("ann"), service.admin
+    go = threading.Event()
+    reader.before_reading = lambda: go.wait(10)
+    running = [
+        threading.Thread(target=service.photo, args=("/detect", image), kwargs={"key": key}) for _ in range(threads)
+    ]
+    for one in running:
+        one.start()
+    wait_until(lambda: service.desk.pictures.available_tokens == 0)
+    answer = service.photo("/detect", image, key=key)
+    go.set()
+    for one in running:
+        one.join(5)
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "busy", "1")
+
+
+def test_refuses_to_start_on_a_database_that_is_none(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(Misconfigured):
+        build_parts(Settings(home=tmp_path, database_url=f"sqlite:///{tmp_path / 'folder'}"))
+
+
+def test_ids_sort_by_time_and_do_not_repeat():
+    ids = RandomIdentifiers()
+    first = ids.new("per")
+    time.sleep(0.002)
+    later = [ids.new("per") for _ in range(1000)]
+    assert len(set(later)) == 1000
+    assert all(first < id_ for id_ in later)
+    assert len(first) == len("per_") + 20
+    assert len(ids.secret()) >= 43
+    assert SystemClock().now().utcoffset().total_seconds() == 0

@@ -1,0 +1,67 @@
+import pytest
+from pydantic import ValidationError
+
+from app.errors import Misconfigured
+from app.settings import Settings
+
+
+def test_the_defaults_listen_on_this_machine_alone():
+    settings = Settings.read({})
+    assert (settings.host, settings.port, str(settings.home)) == ("127.0.0.1", 8000, "var")
+
+
+def test_reads_what_it_is_given_and_nothing_behind_its_back(monkeypatch):
+    monkeypatch.setenv("ONELOOK_PORT", "1234")
+    assert Settings.read({"ONELOOK_HOST": "::1", "onelook_metrics_allow": '["10.0.0.1"]'}).port == 8000
+    assert Settings().port == 8000
+    assert Settings.read().port == 1234
+
+
+def test_an_unknown_name_is_an_error():
+    with pytest.raises(Misconfigured, match="ONELOOK_PROT"):
+        Settings.read({"ONELOOK_PROT": "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ONELOOK_PORT", "secret"),
+        ("ONELOOK_DEVICE", "secret"),
+        ("ONELOOK_METRICS_ALLOW", "secret"),
+        ("ONELOOK_MODEL", "secret"),
+    ],
+)
+def test_a_bad_value_is_told_by_its_name_and_without_the_value(name, value):
+    with pytest.raises(Misconfigured) as refusal:
+        Settings.read({name: value})
+    assert name.removeprefix("ONELOOK_").lower() in str(refusal.value).lower()
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "::", "door.example"])
+def test_other_machines_need_tls_or_a_proxy(host):
+    with pytest.raises(Misconfigured, match="in clear"):
+        Settings.read({"ONELOOK_HOST": host})
+    assert Settings.read({"ONELOOK_HOST": host, "ONELOOK_TRUSTED_PROXIES": '["10.0.0.9"]'}).host == host
+    assert Settings.read({"ONELOOK_HOST": host, "ONELOOK_TLS_CERT": "c.pem", "ONELOOK_TLS_KEY": "k.pem"}).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_this_machine_needs_neither(host):
+    assert Settings.read({"ONELOOK_HOST": host}).host == host
+
+
+@pytest.mark.parametrize("half", ["ONELOOK_TLS_CERT", "ONELOOK_TLS_KEY"])
+def test_half_of_tls_is_an_error(half):
+    with pytest.raises(Misconfigured, match="belong together"):
+        Settings.read({half: "x.pem"})
+
+
+def test_settings_do_not_change():
+    with pytest.raises(ValidationError):
+        Settings().port = 1
+
+
+def test_the_database_lies_in_the_home_unless_it_is_named(tmp_path):
+    assert Settings(home=tmp_path).sqlalchemy_url() == f"sqlite:///{tmp_path / 'onelook.db'}"
+    assert Settings(database_url="sqlite:////x.db").sqlalchemy_url() == "sqlite:////x.db"
