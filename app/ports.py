@@ -180,6 +180,10 @@ class Templates(Protocol):
         """Number of templates of all models."""
         ...
 
+    def models(self) -> frozenset[str]:
+        """The model ids that templates were made by."""
+        ...
+
 
 class Changes(Protocol):
     """The change feed: rows are written by the other repositories in the transaction of the change itself."""

@@ -1,1 +1,33 @@
-"""The command `onelook`: one file for each group of verbs."""
+"""The command `onelook`: one file for each group of verbs. Heavy imports wait until a verb needs them."""
+
+import typer
+
+from app.cli import detect, doctor, enroll, evaluate, identify, keys, migrate, serve, verify
+from app.cli.plainly import Plainly
+
+app = typer.Typer(
+    name="onelook",
+    help="Face recognition for office access control: one look enrols, one look answers. Settings: ONELOOK_...",
+    cls=Plainly,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for verb in (
+    serve.serve,
+    migrate.migrate,
+    enroll.enroll,
+    verify.verify,
+    identify.identify,
+    detect.detect,
+    doctor.doctor,
+):
+    app.command()(verb)
+app.add_typer(keys.app, name="keys")
+app.add_typer(evaluate.app, name="evaluate")
+
+
+def main() -> None:
+    """Runs the verb that the command line names, and ends the process: 0, 1 for what was refused, 2 for bad usage."""
+    app()

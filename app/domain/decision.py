@@ -91,7 +91,8 @@ def identify(
 ) -> Recognized | NotRecognized:
     """Decides 1:K from candidates, one a person, closest first. `validity`: why the first may not match now.
 
-    Reasons as in `verify`, and `empty_gallery`, and `ambiguous` where the second person is closer than `least_margin`.
+    Reasons as in `verify`, and `empty_gallery`, and `ambiguous` where the second person is closer than `least_margin`,
+    or just as close: which of two equals is named would be chance.
     """
     if not ranked:
         return NotRecognized(None, None, "empty_gallery")
@@ -108,6 +109,6 @@ def identify(
     )
     if isinstance(answer, NoMatch):
         return NotRecognized(best.similarity, margin, answer.reason)
-    if margin is not None and margin < least_margin:
+    if margin is not None and (margin <= 0 or margin < least_margin):
         return NotRecognized(best.similarity, margin, "ambiguous")
     return Recognized(best, margin)

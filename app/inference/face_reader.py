@@ -55,8 +55,8 @@ class NetworkFaceReader:
     """Pictures -> faces, by the shipped networks. Thread-safe; fits ports.FaceReader.
 
     `lanes` threads each take what has piled up, at most `batch_faces` pictures, decode and detect them one by one,
-    and encode the faces of all of them as one batch. Nothing waits for a batch to fill: a lone picture is read at once. The queue
-    holds `queue` pictures; one more raises Busy.
+    and encode the faces of all of them as one batch. Nothing waits for a batch to fill: a lone picture is read at once.
+    The queue holds `queue` pictures; one more raises Busy.
     """
 
     def __init__(

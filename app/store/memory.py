@@ -189,6 +189,9 @@ class _Templates(_Repository):
     def count(self) -> int:
         return len(self._uow.rows().templates)
 
+    def models(self) -> frozenset[str]:
+        return frozenset(template.model_id for template in self._uow.rows().templates.values())
+
 
 class _Changes(_Repository):
     def head(self) -> int:

@@ -34,6 +34,7 @@ _OF_MODEL = (
     .limit(PIECE)
 )
 _COUNT = select(func.count()).select_from(TEMPLATES)
+_MODELS = select(TEMPLATES.c.model_id).distinct()
 _HAS_PERSON = select(exists().where(PERSONS.c.id == bindparam("person_id")))
 _INSERT = insert(TEMPLATES)
 _DELETE = delete(TEMPLATES).where(
@@ -91,6 +92,10 @@ class SqlTemplates:
     def count(self) -> int:
         """Number of templates of all models."""
         return self._connection.execute(_COUNT).scalar_one()
+
+    def models(self) -> frozenset[str]:
+        """The model ids that templates were made by."""
+        return frozenset(self._connection.execute(_MODELS).scalars())
 
     def _opened(self, query: Select[Any], values: dict[str, Any]) -> list[Template]:
         return [self._open(row) for row in self._connection.execute(query, values)]

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SERVE = (sys.executable, "/tmp/w/bench_dev/serve.py")
+SERVE = (sys.executable, "-m", "app.cli", "serve")
 START_S = 120.0
 STOP_S = 30.0
 LONGEST_SIDE_PX = 320

@@ -1,3 +1,4 @@
+import dataclasses
 import stat
 import threading
 import time
@@ -43,7 +44,6 @@ class SlowGallery:
 
 
 def with_gallery(parts, rebuild):
-    import dataclasses
 
     return dataclasses.replace(parts, gallery=SlowGallery(parts.gallery, rebuild))
 
@@ -87,7 +87,6 @@ def test_tries_again_when_the_index_cannot_be_filled(make_service, parts, galler
 
 
 def test_a_stop_lets_running_work_finish_and_takes_no_more(make_service, pictures, reader, parts):
-    import dataclasses
 
     closed = []
     service = make_service(parts=dataclasses.replace(parts, close=lambda: closed.append(True)))

@@ -1,13 +1,14 @@
 import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
 from app.actions.enroll import Enrolment
 from app.actions.erase import FindReceipt
 from app.actions.people import FindPerson
-from app.errors import Erased, PersonExists, UnknownErasure, UnknownPerson
+from app.errors import Erased, PersonExists, SealBroken, UnknownErasure, UnknownPerson
 
 
 class BrokenGallery:
@@ -98,6 +99,41 @@ def test_an_erased_person_is_told_from_one_who_never_was(enrolled, erase, store)
 
 
 @pytest.mark.parametrize(("works", "index_rows"), [(0, 0), (1, 1)])
+class SealedShut:
+    """A store whose templates cannot be opened."""
+
+    def __init__(self, store):
+        self._store = store
+
+    @contextmanager
+    def read(self):
+        with self._store.read() as uow:
+            yield self._broken(uow)
+
+    @contextmanager
+    def write(self):
+        with self._store.write() as uow:
+            yield self._broken(uow)
+
+    @staticmethod
+    def _broken(uow):
+        def refuse(_):
+            raise SealBroken
+
+        uow.templates.of = refuse
+        return uow
+
+
+def test_a_person_whose_template_cannot_be_opened_is_erased_without_a_proof(enrolled, erase, store):
+    enrolled("ann")
+    receipt = dataclasses.replace(erase, store=SealedShut(store))("ann")
+    assert receipt.search_missed is None
+    assert receipt.removed["templates"] == 1
+    with store.read() as uow:
+        assert uow.people.get("ann") is None
+        assert uow.templates.count() == 0
+
+
 def test_a_proof_that_cannot_run_is_null_and_the_rows_are_gone_all_the_same(
     enrolled, erase, store, gallery, reports, works, index_rows
 ):
@@ -110,15 +146,16 @@ def test_a_proof_that_cannot_run_is_null_and_the_rows_are_gone_all_the_same(
         assert uow.erasures.get("ann") == receipt
 
 
-def test_a_search_that_still_finds_the_person_is_told_and_reported(enrolled, erase, gallery, reports):
+@pytest.mark.parametrize("still", ["found", "held"])
+def test_a_person_who_is_still_found_or_held_is_told_and_reported(enrolled, erase, gallery, reports, still):
     enrolled("ann")
 
     class Stubborn(BrokenGallery):
         def search(self, vector, k):
-            return kept
+            return kept if still == "found" else []
 
         def holds_any(self, ids):
-            return False
+            return still == "held"
 
     kept = gallery.search(next(iter(gallery._held.index._rows.values())), 1)
     assert dataclasses.replace(erase, gallery=Stubborn(gallery, 99))("ann").search_missed is False

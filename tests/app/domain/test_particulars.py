@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain import particulars
@@ -17,6 +17,7 @@ def test_names_of_all_the_world_are_taken(name):
     assert particulars.line("name", name)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text())
 def test_a_line_that_is_taken_can_be_stored_and_shown(text):
     try:
@@ -28,6 +29,7 @@ def test_a_line_that_is_taken_can_be_stored_and_shown(text):
     assert line.encode()
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists)))
 def test_metadata_that_is_taken_is_plain_json(facts):
     try:

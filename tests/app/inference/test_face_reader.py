@@ -151,3 +151,15 @@ def test_facts_say_where_and_how_it_runs(reader: NetworkFaceReader) -> None:
     assert facts.why
     assert facts.lanes == 2
     assert "Apache-2.0" in facts.terms
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_embeddings_of_the_cpu(photos: list[bytes]) -> None:
+    readers = [NetworkFaceReader(device=device) for device in ("cpu", "cuda")]
+    try:
+        for photo in photos:
+            on_cpu, on_gpu = (reader.read(photo).faces[0].embedding for reader in readers)
+            assert float(on_cpu @ on_gpu) > 0.998
+    finally:
+        for reader in readers:
+            reader.close()

@@ -96,3 +96,12 @@ def test_removes_a_template_only_of_the_person_named(store, person, template):
             ("template", "tpl_1", "add"),
             ("template", "tpl_1", "remove"),
         ]
+
+
+def test_names_the_models_that_made_templates(store, person, template):
+    with store.write() as uow:
+        assert uow.templates.models() == frozenset()
+        uow.people.add(person())
+        uow.templates.add(template("tpl_a"))
+        uow.templates.add(template("tpl_b", model_id="other-1"))
+        assert uow.templates.models() == {template().model_id, "other-1"}

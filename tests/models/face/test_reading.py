@@ -44,8 +44,7 @@ def test_reads_one_face_of_each_sample_with_a_unit_embedding(chain: FaceChain, s
 
 
 def test_two_people_as_large_are_both_there(chain: FaceChain, samples: Path) -> None:
-    first, second = samples / "hopper.jpg", samples / "obama-2012.jpg"
-    assert len(chain.find(side_by_side(first, second)).faces) == 2
+    assert len(chain.find(side_by_side(samples / "hopper.jpg", samples / "hopper.jpg")).faces) == 2
 
 
 def test_a_small_face_in_the_background_is_left_out_unless_thorough(chain: FaceChain, samples: Path) -> None:

@@ -1,0 +1,78 @@
+"""One more photo of somebody enrolled -> one more template."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from app.actions.enroll import lookalikes, new_template
+from app.actions.people import found
+from app.actions.sight import embedding, enrollable_face
+from app.actions.verify import best_of
+from app.domain.face import Face
+from app.domain.operating_point import Calibration
+from app.domain.person import Person, Template
+from app.errors import DuplicatePerson, Lookalike, NotSamePerson
+from app.ports import Clock, FaceReader, Gallery, Identifiers, Store
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateAdded:
+    """What was stored."""
+
+    person: Person
+    template: Template
+    face: Face
+    duplicates: tuple[Lookalike, ...]
+    index_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddTemplate:
+    """Adds a template that looks like its person at the default 1:1 point.
+
+    Raises UnknownPerson, Erased, NoFace, SeveralFaces, PoorQuality, NotSamePerson, DuplicatePerson, and what the
+    reader raises. Writes the template, then brings the index in step.
+    """
+
+    store: Store
+    gallery: Gallery
+    reader: FaceReader
+    calibration: Calibration
+    clock: Clock
+    identifiers: Identifiers
+    least_quality: float
+
+    def __call__(
+        self,
+        image: bytes,
+        person_id: str,
+        *,
+        on_duplicate: Literal["reject", "allow"] = "reject",
+        override: bool = False,
+    ) -> TemplateAdded:
+        """override: store it whomever it looks like; the caller answers for who may ask for that."""
+        with self.store.read() as uow:
+            found(uow, person_id)
+        face = enrollable_face(self.reader.read(image, encode="main"), self.least_quality)
+        self.gallery.catch_up()
+        if not override:
+            self._must_look_like(person_id, face)
+        alike = lookalikes(self.store, self.gallery, self.calibration, embedding(face), except_for=person_id)
+        if alike and on_duplicate == "reject" and not override:
+            raise DuplicatePerson(alike)
+        template = new_template(person_id, face, self.reader.model_id, self.identifiers, self.clock.now())
+        with self.store.write() as uow:
+            person = found(uow, person_id)
+            uow.templates.add(template)
+            uow.commit()
+        return TemplateAdded(person, template, face, alike, self.gallery.catch_up())
+
+    def _must_look_like(self, person_id: str, face: Face) -> None:
+        with self.store.read() as uow:
+            templates = uow.templates.of(person_id)
+        best = best_of(templates, embedding(face), self.reader.model_id)
+        if best is None:
+            raise NotSamePerson(
+                "That person has no template to compare with: a key with `admin` must send override=true."
+            )
+        if not best.similarity >= self.calibration.for_verification().threshold:
+            raise NotSamePerson

@@ -1,0 +1,53 @@
+"""Changes what is said of a person."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.actions.people import found
+from app.domain import particulars
+from app.domain.person import Person
+from app.errors import Stale
+from app.ports import Clock, Gallery, Store
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePerson:
+    """Changes some fields of a person. Raises UnknownPerson, Erased, Stale, InvalidField. Writes the row."""
+
+    store: Store
+    gallery: Gallery
+    clock: Clock
+
+    def __call__(self, person_id: str, changes: Mapping[str, Any], revision: int | None) -> Person:
+        """The person as stored afterwards. revision: the one that the caller saw; None: whatever it is.
+
+        changes: any of name, external_id, metadata, groups, consent, active, face_opt_out, valid_from, valid_until.
+        """
+        with self.store.write() as uow:
+            person = found(uow, person_id)
+            if revision is not None and revision != person.revision:
+                raise Stale
+            changed = _changed(person, changes)
+            if changed == person:
+                return person
+            changed = replace(changed, revision=person.revision + 1, updated_at=self.clock.now())
+            uow.people.replace(changed)
+            uow.commit()
+        self.gallery.catch_up()
+        return changed
+
+
+def _changed(person: Person, changes: Mapping[str, Any]) -> Person:
+    draft = replace(person, **changes)
+    start, end = particulars.validity(draft.valid_from, draft.valid_until)
+    return replace(
+        draft,
+        name=particulars.line("name", draft.name),
+        external_id=particulars.line_or_none("external_id", draft.external_id),
+        metadata=particulars.metadata(draft.metadata),
+        groups=particulars.groups(draft.groups),
+        consent=particulars.line_or_none("consent", draft.consent, particulars.LONGEST_TEXT),
+        valid_from=start,
+        valid_until=end,
+    )

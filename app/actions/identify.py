@@ -1,0 +1,111 @@
+"""1:K: a picture -> the persons it shows, or nobody we know."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from app.actions.people import EVERYBODY, known_gallery
+from app.actions.ranking import rank
+from app.actions.sight import embedding, main_face, only_face
+from app.actions.timings import Timings
+from app.domain import decision
+from app.domain.decision import Candidate, NotRecognized, Recognized
+from app.domain.face import Face, Reading
+from app.domain.operating_point import Calibration, OperatingPoint
+from app.ports import Clock, FaceReader, Gallery, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an identification is asked for; None: the default of the service. top_k: candidates to list."""
+
+    gallery: str = EVERYBODY
+    target_fpir: float | None = None
+    accept_extrapolated: bool = False
+    min_quality: float | None = None
+    faces: Literal["largest", "single", "all"] = "largest"
+    top_k: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Who one face is; `candidates` are the closest persons, for callers who may see them."""
+
+    face: Face
+    decision: Recognized | NotRecognized
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """One answer a face, the main one first; persons and templates are what the gallery held."""
+
+    answers: tuple[Answer, ...]
+    point: OperatingPoint
+    gallery: str
+    persons: int
+    templates: int
+    index_seq: int
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """Finds the persons that a picture shows.
+
+    Raises UnknownGallery, UnsupportedTarget, NoFace, SeveralFaces, and what the reader raises. Read-only.
+    """
+
+    store: Store
+    gallery: Gallery
+    reader: FaceReader
+    calibration: Calibration
+    clock: Clock
+    quality_floor: float
+
+    def __call__(self, image: bytes, question: Question) -> Identified:
+        """Decides at the point that was asked for, at the gallery's size."""
+        began = time.perf_counter()
+        known_gallery(question.gallery)
+        self._point(self.gallery.size()[0], question)  # refuses a target that cannot be before the picture is read
+        every = question.faces == "all"
+        reading = self.reader.read(image, encode="all" if every else "main", thorough=every)
+        faces = _faces(reading, question)
+        searching = time.perf_counter()
+        seq = self.gallery.catch_up()
+        persons, templates = self.gallery.size()
+        point = self._point(persons, question)
+        answers = tuple(self._answer(face, point, question) for face in faces)
+        searched = time.perf_counter()
+        timings = Timings.of((reading.times,), search_s=searched - searching, total_s=searched - began)
+        return Identified(answers, point, question.gallery, persons, templates, seq, timings)
+
+    def _point(self, persons: int, question: Question) -> OperatingPoint:
+        return self.calibration.for_identification(
+            persons, question.target_fpir, accept_extrapolated=question.accept_extrapolated
+        )
+
+    def _answer(self, face: Face, point: OperatingPoint, question: Question) -> Answer:
+        vector = embedding(face)
+        if not np.isfinite(vector).all():
+            return Answer(face, NotRecognized(None, None, "below_threshold"), ())
+        # Two at least: the margin needs the second person.
+        ranked = rank(self.store, self.gallery, vector, max(2, question.top_k))
+        answer = decision.identify(
+            ranked,
+            point,
+            validity=ranked[0].person.validity(self.clock.now()) if ranked else None,
+            quality=face.quality.score,
+            quality_floor=self.quality_floor,
+            min_quality=question.min_quality,
+        )
+        return Answer(face, answer, tuple(ranked[: question.top_k]))
+
+
+def _faces(reading: Reading, question: Question) -> tuple[Face, ...]:
+    if question.faces == "single":
+        return (only_face(reading),)
+    main = main_face(reading)
+    return reading.faces if question.faces == "all" else (main,)

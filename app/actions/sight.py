@@ -1,0 +1,39 @@
+"""A reading -> the one face that an action goes on with."""
+
+import numpy as np
+
+from app.domain.advice import advise
+from app.domain.face import Face, Reading, Vector
+from app.errors import NoFace, PoorQuality, SeveralFaces
+
+
+def main_face(reading: Reading, field: str = "image") -> Face:
+    """The main face. Raises NoFace, which names the field where it is not the first picture."""
+    if not reading.faces:
+        raise NoFace(None if field == "image" else f"{field}: {NoFace.__doc__}")
+    return reading.faces[0]
+
+
+def only_face(reading: Reading, field: str = "image") -> Face:
+    """The face of a picture that must show one person. Raises NoFace, SeveralFaces."""
+    face = main_face(reading, field)
+    if len(reading.faces) > 1:
+        boxes = tuple(other.box for other in reading.faces)
+        raise SeveralFaces(boxes, None if field == "image" else f"{field}: {SeveralFaces.__doc__}")
+    return face
+
+
+def enrollable_face(reading: Reading, least_quality: float) -> Face:
+    """The one face, good enough to be enrolled. Raises NoFace, SeveralFaces, PoorQuality."""
+    face = only_face(reading)
+    # `not (a >= b)`: a quality that is no number is not good enough either.
+    if not face.quality.score >= least_quality or not np.isfinite(embedding(face)).all():
+        raise PoorQuality(advise(face.quality.reasons))
+    return face
+
+
+def embedding(face: Face) -> Vector:
+    """The face's vector, float32 (128,). RuntimeError when the reading was not asked to encode it."""
+    if face.embedding is None:
+        raise RuntimeError("the face was not encoded")
+    return face.embedding

@@ -1,0 +1,127 @@
+"""1:1: whether a face is that person, or the face in that other picture."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from app.actions.people import found
+from app.actions.sight import embedding, main_face, only_face
+from app.actions.timings import Timings
+from app.domain import decision
+from app.domain.decision import Match, NoMatch
+from app.domain.face import Face, Reading, Vector
+from app.domain.operating_point import Calibration, OperatingPoint
+from app.domain.person import Person, Template
+from app.ports import Clock, FaceReader, Gallery, Hit, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a verification is asked for; None: the default of the service."""
+
+    target_fmr: float | None = None
+    accept_extrapolated: bool = False
+    min_quality: float | None = None
+    faces: Literal["single", "largest"] = "single"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The answer; `person_id` is the claimed one, or None where two pictures were compared."""
+
+    answer: Match | NoMatch
+    point: OperatingPoint
+    faces: tuple[Face, ...]
+    person_id: str | None
+    index_seq: int
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPerson:
+    """A picture against the best of the claimed person's templates.
+
+    Raises UnknownPerson, Erased, NoFace, SeveralFaces, UnsupportedTarget, and what the reader raises. Read-only.
+    """
+
+    store: Store
+    gallery: Gallery
+    reader: FaceReader
+    calibration: Calibration
+    clock: Clock
+    quality_floor: float
+
+    def __call__(self, image: bytes, person_id: str, asked: Asked) -> Verified:
+        """Decides at the point that was asked for."""
+        began = time.perf_counter()
+        point = self.calibration.for_verification(asked.target_fmr, accept_extrapolated=asked.accept_extrapolated)
+        with self.store.read() as uow:
+            found(uow, person_id)
+        reading = self.reader.read(image, encode="main")
+        face = _face(reading, asked)
+        seq, searching = self.gallery.catch_up(), time.perf_counter()
+        with self.store.read() as uow:
+            person = found(uow, person_id)
+            best = self._best(person, uow.templates.of(person_id), embedding(face))
+        searched = time.perf_counter()
+        answer = decision.verify(
+            None if best is None else best.similarity,
+            None if best is None else best.template_id,
+            point,
+            validity=person.validity(self.clock.now()),
+            quality=face.quality.score,
+            quality_floor=self.quality_floor,
+            min_quality=asked.min_quality,
+        )
+        timings = Timings.of((reading.times,), search_s=searched - searching, total_s=time.perf_counter() - began)
+        return Verified(answer, point, (face,), person_id, seq, timings)
+
+    def _best(self, person: Person, templates: Sequence[Template], vector: Vector) -> Hit | None:
+        return best_of(templates, vector, self.reader.model_id) if person.may_match() else None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPair:
+    """Two pictures against each other; raises as VerifyPerson does, apart from persons. Read-only."""
+
+    gallery: Gallery
+    reader: FaceReader
+    calibration: Calibration
+    quality_floor: float
+
+    def __call__(self, image: bytes, other: bytes, asked: Asked) -> Verified:
+        """Decides at the point that was asked for; the worse of the two qualities counts."""
+        began = time.perf_counter()
+        point = self.calibration.for_verification(asked.target_fmr, accept_extrapolated=asked.accept_extrapolated)
+        readings = (self.reader.read(image, encode="main"), self.reader.read(other, encode="main"))
+        faces = (_face(readings[0], asked), _face(readings[1], asked, "image2"))
+        answer = decision.verify(
+            closeness(embedding(faces[0]), embedding(faces[1])),
+            None,
+            point,
+            quality=min(face.quality.score for face in faces),
+            quality_floor=self.quality_floor,
+            min_quality=asked.min_quality,
+        )
+        times = tuple(reading.times for reading in readings)
+        timings = Timings.of(times, search_s=0.0, total_s=time.perf_counter() - began)
+        return Verified(answer, point, faces, None, self.gallery.catch_up(), timings)
+
+
+def best_of(templates: Sequence[Template], vector: Vector, model_id: str) -> Hit | None:
+    """The template of that model closest to float32 (128,), or None; vectors of other models are never compared."""
+    hits = [Hit(t.id, closeness(t.vector, vector)) for t in templates if t.model_id == model_id]
+    return max((hit for hit in hits if math.isfinite(hit.similarity)), key=lambda hit: hit.similarity, default=None)
+
+
+def closeness(one: Vector, other: Vector) -> float:
+    """The similarity of two float32 (128,) of unit length, in [-1, 1], or NaN where one holds a NaN."""
+    return float(np.clip(np.dot(one, other), -1.0, 1.0))
+
+
+def _face(reading: Reading, asked: Asked, field: str = "image") -> Face:
+    return only_face(reading, field) if asked.faces == "single" else main_face(reading, field)

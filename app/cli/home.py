@@ -1,0 +1,63 @@
+"""The home that the settings name, opened in this process. A running service sees what is written through its feed."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from app.errors import ImageTooLarge
+from app.ports import Identifiers
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from app.routes.desk import Desk
+    from app.routes.log import Log
+    from app.store.unit_of_work import SqlStore
+
+
+@contextmanager
+def open_desk(settings: Settings, identifiers: Identifiers | None = None) -> "Iterator[Desk]":
+    """Every action on the parts that serve, the index filled; closed at the end. Raises Misconfigured.
+
+    identifiers: where ids come from, instead of where the service has them from.
+    """
+    with Console(stderr=True).status("loading the networks"):
+        from app.main import build_parts, make_desk
+
+        parts = build_parts(settings)
+    try:
+        parts.gallery.rebuild()
+        yield make_desk(settings, replace(parts, identifiers=identifiers or parts.identifiers), warnings())
+    finally:
+        parts.close()
+
+
+@contextmanager
+def open_rows(settings: Settings) -> "Iterator[SqlStore]":
+    """The rows alone, without the networks; closed at the end. Raises Misconfigured."""
+    from app.main import open_store
+
+    store = open_store(settings)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def photo(path: "Path", settings: Settings) -> bytes:
+    """The bytes of a file that may be a picture. Raises OSError, and ImageTooLarge before it is read."""
+    if path.stat().st_size > settings.max_image_bytes:
+        raise ImageTooLarge
+    return path.read_bytes()
+
+
+def warnings() -> "Log":
+    """A log for people, on standard error, of warnings and errors only."""
+    from app.routes.log import make_log
+
+    return make_log("console", "warning", sys.stderr)

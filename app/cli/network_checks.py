@@ -1,0 +1,123 @@
+"""Checks of torch, the weights, the thresholds, and of what was enrolled with them."""
+
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+from app.cli.finding import Finding, failure, ok, warning
+from app.settings import Settings
+
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+LENGTH_TOLERANCE = 1e-3
+
+
+def torch_build(settings: Settings) -> Finding:
+    """Whether torch is of the version that everything was measured with, and what the processor can do."""
+    import torch
+
+    wanted = _pinned_torch()
+    if wanted is not None and torch.__version__.partition("+")[0] != wanted:
+        return failure(f"torch {torch.__version__}, where {wanted} is needed: pip install torch=={wanted}")
+    flags = _processor_flags()
+    text = f"torch {torch.__version__}, processor with {' '.join(flags) or 'none of ' + ', '.join(FLAGS)}"
+    if "avx2" not in flags and torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        return warning(f"{text}: reading a picture will be slow")
+    return ok(text)
+
+
+def device(settings: Settings) -> Finding:
+    """Whether the device that is set is there."""
+    import torch
+
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name()
+        return warning(f"{name} is left idle: ONELOOK_DEVICE=cpu") if settings.device == "cpu" else ok(f"cuda, {name}")
+    if settings.device == "cuda":
+        why = "torch is built without CUDA" if torch.version.cuda is None else "the driver shows no GPU"
+        return failure(f"ONELOOK_DEVICE=cuda, but {why}: mend that, or set it to auto")
+    return ok("cpu")
+
+
+def weights(settings: Settings) -> Finding:
+    """Whether the shipped weights load, and tell the people of the shipped sample from each other."""
+    import numpy as np
+    import torch
+
+    from models import weights as shipped
+    from models.errors import WeightsError
+    from models.face.encode import FaceEncoder
+
+    try:
+        shipped.load_detector()
+        encoder = FaceEncoder(shipped.load_encoder(settings.model), precision=torch.float32)
+        crops = shipped.sample_crops()
+        model_id = shipped.model_id(settings.model, flip=settings.flip_averaging)
+    except (WeightsError, RuntimeError) as e:
+        return failure(f"{type(e).__name__}: the weights cannot be used; install the distribution again")
+    ones, mirrored = encoder.encode(crops), encoder.encode([np.ascontiguousarray(crop[:, ::-1]) for crop in crops])
+    lengths = np.linalg.norm(ones, axis=1)
+    # Each face is closest to its own mirror image, or the network computes something else than it was trained for.
+    if (
+        not np.abs(lengths - 1).max() < LENGTH_TOLERANCE
+        or ((ones @ mirrored.T).argmax(1) != np.arange(len(ones))).any()
+    ):
+        return failure("the self-test on the sample faces failed: install torch and the distribution again")
+    return ok(f"{model_id} passed the self-test on {len(crops)} sample faces")
+
+
+def calibration(settings: Settings) -> Finding:
+    """Whether thresholds were measured for this very model."""
+    from app.inference import calibration as shipped
+    from models.weights import model_id
+
+    points = shipped.load(settings.model, model_id(settings.model, flip=settings.flip_averaging))
+    return ok(f"{len(points.verification)} thresholds for 1:1, {len(points.identification)} for 1:K")
+
+
+def templates(settings: Settings) -> Finding:
+    """Whether what is enrolled was made by this model, and opens with the master key at hand."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import DatabaseError
+
+    from app.store.sealing import Sealer, master_key
+    from app.store.unit_of_work import SqlStore
+    from models.weights import model_id
+
+    url, key = settings.sqlalchemy_url(), settings.home / "keys" / "master.key"
+    if not (Path(make_url(url).database or "").exists() and key.exists()):
+        return ok("nobody is enrolled yet")
+    active = model_id(settings.model, flip=settings.flip_averaging)
+    store = SqlStore(url, Sealer(master_key(settings.home)))
+    try:
+        with store.read() as uow:
+            every, of_model = uow.templates.count(), sum(1 for _ in uow.templates.of_model(active))
+    except DatabaseError:
+        return warning("the schema is not up to date: `onelook migrate`, and check again")
+    finally:
+        store.close()
+    if of_model < every:
+        others = every - of_model
+        text = f"{others} of {every} were made by another model or setting (ONELOOK_FLIP_AVERAGING), and match nobody"
+        return failure(text) if not of_model else warning(text)
+    return ok(f"{every}, each of them opens")
+
+
+def _processor_flags() -> tuple[str, ...]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ()
+    line = next((line for line in text.splitlines() if line.startswith("flags")), "")
+    return tuple(flag for flag in FLAGS if flag in line.split())
+
+
+def _pinned_torch() -> str | None:
+    """The version that the distribution asks for, or that of the source tree it is run from."""
+    try:
+        needed = metadata.requires("onelook") or []
+    except metadata.PackageNotFoundError:
+        project = Path(__file__).parents[2] / "pyproject.toml"
+        needed = (
+            tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"] if project.exists() else []
+        )
+    return next((one.partition("==")[2] for one in needed if one.startswith("torch==")), None)

@@ -1,0 +1,106 @@
+"""What the routes may call: every action, made once at start, and the threads that run them."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ParamSpec, Protocol, TypeVar, cast
+
+import anyio
+import anyio.to_thread
+from starlette.requests import Request
+
+from app.actions.add_template import AddTemplate
+from app.actions.authenticate import Authenticate
+from app.actions.change_person import ChangePerson
+from app.actions.detect import Detect
+from app.actions.enroll import Enroll
+from app.actions.erase import Erase, FindReceipt
+from app.actions.identify import Identify
+from app.actions.keys import ListKeys, MakeKey, RevokeKey
+from app.actions.people import FindPerson, ListPeople, ListTemplates
+from app.actions.remove_template import RemoveTemplate
+from app.actions.verify import VerifyPair, VerifyPerson
+from app.domain.operating_point import Calibration
+from app.errors import Busy, NotReady
+from app.ports import Gallery, Store
+from app.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ReaderState(Protocol):
+    """What is told of the networks."""
+
+    @property
+    def model_id(self) -> str:
+        """Digest of weights and preprocessing."""
+        ...
+
+    def waiting(self) -> int:
+        """Pictures that wait to be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What /info tells of the parts."""
+
+    version: str
+    terms: str
+    device: str
+    precision: str
+    precision_why: str
+    lanes: int
+    batch_faces: int
+    search: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Every action of the service, and what /info and /health tell. Made in the event loop that serves."""
+
+    settings: Settings
+    store: Store
+    gallery: Gallery
+    reader: ReaderState
+    about: About
+    calibration: Calibration
+    authenticate: Authenticate
+    detect: Detect
+    enroll: Enroll
+    add_template: AddTemplate
+    remove_template: RemoveTemplate
+    verify_person: VerifyPerson
+    verify_pair: VerifyPair
+    identify: Identify
+    find_person: FindPerson
+    list_people: ListPeople
+    list_templates: ListTemplates
+    change_person: ChangePerson
+    erase: Erase
+    find_receipt: FindReceipt
+    make_key: MakeKey
+    list_keys: ListKeys
+    revoke_key: RevokeKey
+    rows: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
+    pictures: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(96))
+
+    async def on_rows(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs work that only reads or writes rows, in a thread."""
+        return await anyio.to_thread.run_sync(functools.partial(work, *args, **kwargs), limiter=self.rows)
+
+    async def on_pictures(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs work that reads pictures, in a thread of a larger crew. Raises Busy when all of it is taken."""
+        # Waiting here would hold whole pictures in memory without a bound.
+        if self.pictures.available_tokens < 1:
+            raise Busy
+        return await anyio.to_thread.run_sync(functools.partial(work, *args, **kwargs), limiter=self.pictures)
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of this service. Raises NotReady before it is made."""
+    desk = request.app.state.desk
+    if desk is None:
+        raise NotReady
+    return cast(Desk, desk)

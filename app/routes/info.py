@@ -1,0 +1,77 @@
+"""GET /info: what runs here."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from typing_extensions import TypedDict
+
+from app.routes import body
+from app.routes.answers import answer
+from app.routes.described import refusals
+from app.routes.desk import desk_of
+
+
+class SizeBody(TypedDict):
+    """What a gallery holds."""
+
+    id: str
+    persons: int
+    templates: int
+
+
+class InfoBody(TypedDict):
+    """model_id: digest of weights and preprocessing; terms: of the weights; why: how the precision was chosen."""
+
+    version: str
+    model_id: str
+    model: str
+    terms: str
+    device: str
+    precision: str
+    precision_why: str
+    flip_averaging: bool
+    lanes: int
+    batch_faces: int
+    search: str
+    vectors_in_clear: bool
+    galleries: list[SizeBody]
+    index_seq: int
+    limits: dict[str, Any]
+
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/info", response_model=InfoBody, responses=refusals("invalid_field"))
+async def info(request: Request) -> Response:
+    """Version, model, device, search engine, sizes and limits."""
+    body.no_query(request)
+    desk = desk_of(request)
+    seq = await desk.on_rows(desk.gallery.catch_up)
+    persons, templates = desk.gallery.size()
+    about, settings = desk.about, desk.settings
+    shown: InfoBody = {
+        "version": about.version,
+        "model_id": desk.reader.model_id,
+        "model": settings.model,
+        "terms": about.terms,
+        "device": about.device,
+        "precision": about.precision,
+        "precision_why": about.precision_why,
+        "flip_averaging": settings.flip_averaging,
+        "lanes": about.lanes,
+        "batch_faces": about.batch_faces,
+        "search": about.search,
+        "vectors_in_clear": False,
+        "galleries": [{"id": "all", "persons": persons, "templates": templates}],
+        "index_seq": seq,
+        "limits": {
+            "max_body_bytes": settings.max_body_bytes,
+            "max_image_bytes": settings.max_image_bytes,
+            "max_image_pixels": settings.max_image_pixels,
+            "body_timeout_s": settings.body_timeout_s,
+            "inference_queue": settings.inference_queue,
+            "min_enroll_quality": settings.min_enroll_quality,
+        },
+    }
+    return answer(shown)

@@ -1,0 +1,94 @@
+"""The command in this process on parts in memory, and as a child process on the real ones."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from typer.testing import CliRunner, Result
+
+from app.cli import app
+from app.main import Parts
+
+COMMAND = (sys.executable, "-m", "app.cli")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home that the settings name; nothing is there yet."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("ONELOOK_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def onelook(home: Path) -> Callable[..., Result]:
+    """Runs the command in this process."""
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def in_memory(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Parts:
+    """Has the verbs work on the parts of the test instead of the real ones."""
+    monkeypatch.setattr("app.main.build_parts", lambda settings: parts)
+    return parts
+
+
+@pytest.fixture
+def start(home: Path, root: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts the command as a child process, with settings by name; it is gone when the test ends."""
+    made: list[subprocess.Popen[str]] = []
+
+    def begin(*words: object, **settings: str) -> subprocess.Popen[str]:
+        own = {**os.environ, **{f"ONELOOK_{name.upper()}": value for name, value in settings.items()}}
+        command = [*COMMAND, *map(str, words)]
+        pipe = subprocess.PIPE
+        made.append(subprocess.Popen(command, env=own, cwd=root, stdout=pipe, stderr=pipe, text=True))
+        return made[-1]
+
+    yield begin
+    for process in made:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of our own for 127.0.0.1, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    return make_certificate(folder, timedelta(days=365))
+
+
+@pytest.fixture(scope="session")
+def ended_certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One whose time is over."""
+    return make_certificate(tmp_path_factory.mktemp("tls"), timedelta(days=-1))
+
+
+def make_certificate(folder: Path, lasts: timedelta) -> tuple[Path, Path]:
+    secret = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, secret.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=10))
+        .not_valid_after(now + lasts)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(secret, hashes.SHA256())
+    )
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    cert.write_bytes(made.public_bytes(Encoding.PEM))
+    key.touch(0o600)
+    key.write_bytes(secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return cert, key
