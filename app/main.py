@@ -181,8 +181,8 @@ def _refuse_another_model(store: ports.Store, model_id: str) -> None:
         others = uow.templates.models() - {model_id}
     if others:
         raise Misconfigured(
-            f"this home holds templates of {', '.join(sorted(others))}, and the settings make {model_id}; vectors of two "
-            "models are never compared: set ONELOOK_MODEL and ONELOOK_FLIP_AVERAGING as they were, or use another home"
+            f"this home holds templates of {', '.join(sorted(others))}, but the settings make {model_id}; vectors of "
+            "two models are never compared: set ONELOOK_MODEL and ONELOOK_FLIP_AVERAGING as they were"
         )
 
 

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 from models.detector import HEADS, STRIDES_PX, Detector
 from models.encoder import CROP_PX, Encoder
-from models.weights import FOLDER
+from models.weights import FOLDER, sample_crops
 
 SOURCES = {
     "sface": (
@@ -55,6 +55,8 @@ def main() -> int:
         if worst > 1e-3:
             return 1
         state = network.state_dict() if args.float32 else halved(network.state_dict())
+        if isinstance(network, Encoder):
+            print(f"{name}: least cosine of the shipped to the float32 weights: {least_cosine(network, state):.7f}")
         path = args.out / f"{name}.safetensors"
         save_file({key: value.contiguous() for key, value in state.items()}, path)
         print(f"{path}: {path.stat().st_size:,} bytes, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
@@ -131,6 +133,15 @@ def detector_from(model: onnx.ModelProto) -> Detector:
 def halved(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Convolutions, linear layers and slopes in float16; norms, counts and all that is tiny stay as they are."""
     return {name: t.half() if t.is_floating_point() and t.ndim > 1 else t for name, t in state.items()}
+
+
+@torch.inference_mode()
+def least_cosine(network: Encoder, state: dict[str, torch.Tensor]) -> float:
+    """Least cosine between the embeddings of the sample crops under the network's own weights and under `state`."""
+    crops = torch.stack([torch.from_numpy(crop) for crop in sample_crops()]).permute(0, 3, 1, 2).float()
+    shipped = Encoder()
+    shipped.load_state_dict({key: t.float() if t.is_floating_point() else t for key, t in state.items()})
+    return float(torch.nn.functional.cosine_similarity(network(crops), shipped.eval()(crops)).min())
 
 
 def largest_difference(network: torch.nn.Module, model: onnx.ModelProto) -> float:

@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 CLIENTS = 4
-KILLS = 3
-ANSWERS_BEFORE_A_KILL = 15
+KILLS = 4
+LONGEST_DELAY_S = 0.004
+ANSWERS_BEFORE_A_KILL = 12
 LONGEST_WAIT_S = 60.0
 
 
@@ -101,7 +102,7 @@ def _enrol_until_killed(
             if one is not None:
                 answered.append(one)
 
-    _kill_amid([enrol_on] * CLIENTS, server, lambda: len(answered), chance.random() * 0.3)
+    _kill_amid([enrol_on] * CLIENTS, server, lambda: len(answered), chance.random() * LONGEST_DELAY_S)
     return answered
 
 
@@ -123,14 +124,19 @@ def _erase_until_killed(server, enrolled: list[Enrolled]) -> dict[str, dict]:
     return receipts
 
 
-def _kill_amid(work: list[Callable[[], None]], server, answers: Callable[[], int], pause_s: float) -> None:
+def _kill_amid(work: list[Callable[[], None]], server, answers: Callable[[], int], delay_s: float) -> None:
+    """Kills it shortly after it began to write, which is when something could be half there."""
     threads = [threading.Thread(target=each) for each in work]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + LONGEST_WAIT_S
     while answers() < ANSWERS_BEFORE_A_KILL and time.monotonic() < deadline:
         time.sleep(0.002)
-    time.sleep(pause_s)
+    log = server.home / "onelook.db-wal"
+    before = log.stat().st_mtime_ns
+    while log.stat().st_mtime_ns == before and time.monotonic() < deadline:
+        time.sleep(0.0001)
+    time.sleep(delay_s)
     server.kill()
     for thread in threads:
         thread.join()

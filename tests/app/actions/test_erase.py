@@ -98,7 +98,6 @@ def test_an_erased_person_is_told_from_one_who_never_was(enrolled, erase, store)
         assert not isinstance(refusal.value, Erased)
 
 
-@pytest.mark.parametrize(("works", "index_rows"), [(0, 0), (1, 1)])
 class SealedShut:
     """A store whose templates cannot be opened."""
 
@@ -134,6 +133,7 @@ def test_a_person_whose_template_cannot_be_opened_is_erased_without_a_proof(enro
         assert uow.templates.count() == 0
 
 
+@pytest.mark.parametrize(("works", "index_rows"), [(0, 0), (1, 1)])
 def test_a_proof_that_cannot_run_is_null_and_the_rows_are_gone_all_the_same(
     enrolled, erase, store, gallery, reports, works, index_rows
 ):

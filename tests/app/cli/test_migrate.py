@@ -7,7 +7,7 @@ def test_makes_the_database_and_may_be_repeated(onelook, home):
     for _ in range(2):
         assert onelook("migrate").exit_code == 0
     engine = create_engine(Settings(home=home).sqlalchemy_url())
-    assert {"people", "templates", "changes"} <= set(inspect(engine).get_table_names())
+    assert {"persons", "templates", "changes"} <= set(inspect(engine).get_table_names())
     engine.dispose()
 
 
