@@ -4,12 +4,14 @@ First frame of JPEG, PNG, WebP, HEIC, BMP, GIF and TIFF; upright by its EXIF ori
 grey and transparent pictures come out as plain RGB, transparency over white.
 """
 
+import math
 from io import BytesIO
 
 import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from models.errors import ImageError, TooManyBytes, TooManyPixels, UnreadableImage, UnsupportedMedia
 
@@ -21,6 +23,13 @@ Image.MAX_IMAGE_PIXELS = None
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "BMP", "GIF", "TIFF")
 EXIF_ORIENTATION = 0x0112
+TIFF_TILE_SIDES = (322, 323)
+# Of what begins like an MP4, the brands that are HEIC stills.
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+LONGEST_SIDE_PX = 32_768
+# A progressive JPEG is drawn in some ten scans over all its pixels; a file can name thousands.
+MOST_SCANS = 20
+BAND_ROWS = 256
 MIB = 1024 * 1024
 
 
@@ -41,6 +50,7 @@ def decode(image: bytes, *, max_bytes: int = 10 * MIB, max_pixels: int = 50_000_
                 raise TooManyPixels(
                     f"The picture has {width} x {height} pixels and the limit is {max_pixels:,}: scale it down first."
                 )
+            _refuse_hidden_work(image, picture, max_pixels)
             return np.array(_upright_rgb(picture))  # a copy: Pillow's own memory is read-only
     except ImageError:
         raise
@@ -56,30 +66,49 @@ def _looks_like_a_picture(image: bytes) -> bool:
         head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"GIF87a", b"GIF89a"))
         or head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"))
         or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-        or head[4:8] == b"ftyp"
+        or (head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS)
     )
+
+
+def _refuse_hidden_work(image: bytes, picture: Image.Image, max_pixels: int) -> None:
+    """Refuses small files whose decoding would take minutes or gigabytes, though their pixels are within the limit."""
+    width, height = picture.size
+    if max(width, height) > LONGEST_SIDE_PX:
+        raise TooManyPixels(f"The picture is longer than {LONGEST_SIDE_PX:,} pixels: scale it down first.")
+    # Inside compressed data a byte FF is followed by 00, so that this finds the scans and nothing else that is large.
+    if picture.format in ("JPEG", "MPO") and image.count(b"\xff\xda") * width * height > MOST_SCANS * max_pixels:
+        raise UnreadableImage("The JPEG is drawn in more scans than any camera writes: save it anew.")
+    if picture.format == "BMP" and picture.info.get("compression") in (1, 2):
+        raise UnsupportedMedia("BMP with run lengths is not read: save it as JPEG or PNG.")
+    if isinstance(picture, TiffImageFile):
+        tile = math.prod(int(picture.tag_v2.get(tag, 0)) for tag in TIFF_TILE_SIDES)
+        if tile > max(4 * width * height, 2**22):
+            raise TooManyPixels("The TIFF's tiles are far larger than the picture: save it anew, or as PNG.")
 
 
 def _upright_rgb(picture: Image.Image) -> Image.Image:
     picture.load()  # the whole first frame: a file that was cut short fails here
     if picture.getexif().get(EXIF_ORIENTATION, 1) != 1:
         picture = ImageOps.exif_transpose(picture)
-    if picture.mode == "RGB":
-        return picture
     if picture.mode.startswith(("I", "F")):
         return _from_deep_grey(picture)
     if picture.has_transparency_data:
         above = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", above.size, "white"), above).convert("RGB")
-    return picture.convert("RGB")
+        white = Image.new("RGB", above.size, "white")
+        white.paste(above, mask=above.getchannel("A"))
+        return white
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _from_deep_grey(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture).astype(np.float64)
-    if not np.isfinite(values).all():
+    values = np.asarray(picture)
+    lowest, top = float(values.min(initial=0)), float(values.max(initial=0))  # a NaN anywhere makes both NaN
+    if not (math.isfinite(lowest) and math.isfinite(top)):
         raise UnreadableImage("The picture holds values that are no numbers: export it as 8-bit.")
     # Float pictures run to 1 or to 255, integer ones to 65535 (or, in a deep file of shallow values, to 255).
-    top = values.max(initial=0.0)
     full = 1.0 if top <= 1.0 and picture.mode == "F" else 255.0 if top <= 255.0 else 65535.0
-    grey = np.clip(values * (255.0 / full) + 0.5, 0, 255).astype(np.uint8)
+    grey = np.empty(values.shape, np.uint8)
+    for first in range(0, len(values), BAND_ROWS):  # in bands: the whole as floats would be four times the picture
+        band = slice(first, first + BAND_ROWS)
+        grey[band] = np.clip(values[band].astype(np.float32) * (255.0 / full) + 0.5, 0, 255)
     return Image.fromarray(grey).convert("RGB")

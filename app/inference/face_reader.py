@@ -138,7 +138,12 @@ class NetworkFaceReader:
     def _lane(self) -> None:
         torch.set_num_threads(self._threads_a_lane)
         while jobs := self._take():
-            self._read_together(jobs)
+            try:
+                self._read_together(jobs)
+            except BaseException as e:  # a lane must not end while somebody waits for it
+                for job in jobs:
+                    if not job.answer.done():
+                        job.answer.set_exception(e)
 
     def _take(self) -> list[_Job]:
         """The next pictures for this lane: its share of those that wait; none once the reader is closed and empty."""
@@ -158,12 +163,7 @@ class NetworkFaceReader:
                 job.answer.set_exception(e)
         wanted = [_faces_to_encode(job, faces) for job, faces, _ in found]
         encoding = time.perf_counter()
-        try:
-            vectors = self._chain.encode([face.crop for faces in wanted for face in faces])
-        except Exception as e:
-            for job, _, _ in found:
-                job.answer.set_exception(e)
-            return
+        vectors = self._chain.encode([face.crop for faces in wanted for face in faces])
         encode_s = time.perf_counter() - encoding
         first = 0
         for (job, seen, begun), faces in zip(found, wanted, strict=True):

@@ -19,6 +19,8 @@ SETTLED_PX = 40.0
 LEAST_SCORE = 0.6
 MOST_OVERLAP = 0.3
 GRID_PX = max(STRIDES_PX)
+# No box is larger than e^8 cells: what the network says of noise must not overflow.
+LARGEST_LOG = 8.0
 # How much a face off the centre counts for less: the weight of its area is exp(-CENTRE_PULL) in a corner.
 CENTRE_PULL = 4.0
 
@@ -60,7 +62,8 @@ def detect(network: Network, picture: Pixels, *, thorough: bool = False, device:
     faces: list[Face] = []
     for side in PASSES_PX[1 if thorough else 0 :]:
         scale = min(1.0, side / longest)
-        faces = _one_pass(network, picture, scale, device)
+        # A larger look that finds nothing, as in noise, does not take away what a smaller one found.
+        faces = _one_pass(network, picture, scale, device) or faces
         faces.sort(key=lambda face: prominence(face, width, height), reverse=True)
         settled = faces and faces[0].width * scale >= SETTLED_PX
         if settled or side >= longest:
@@ -101,7 +104,7 @@ def _faces(cells: Floats, height: int, width: int) -> list[Face]:
     origin = np.stack((x, y), 1)  # in cells
     values = cells[picked]
     centres = (origin + values[:, 2:4]) * stride[:, None]
-    sizes = np.exp(values[:, 4:6]) * stride[:, None]
+    sizes = np.exp(np.minimum(values[:, 4:6], LARGEST_LOG)) * stride[:, None]
     boxes = np.concatenate((centres - sizes / 2, centres + sizes / 2), 1)
     landmarks = (values[:, 6:CELL_VALUES].reshape(-1, 5, 2) + origin[:, None]) * stride[:, None, None]
     kept = _suppress(boxes.astype(np.float32), scores[picked])

@@ -14,6 +14,8 @@ from models.face.frozen import frozen
 from models.face.quality import Quality, assess
 from models.image import Pixels, decode
 
+# No picture of a door shows more; a contact sheet of thousands would take minutes and gigabytes.
+MOST_FACES = 64
 # A second face with less than this share of the main one's prominence stands in the background: a passer-by, a poster.
 BACKGROUND = 0.5
 
@@ -57,13 +59,15 @@ class FaceChain:
     def find(self, image: bytes, *, thorough: bool = False) -> Found:
         """Decodes the picture, finds its faces, and aligns and judges each. Raises the ImageError tree.
 
-        Unless thorough, faces in the background (less than half as prominent as the main one) are left out.
+        At most 64, the most prominent ones. Unless thorough, those in the background (less than half as prominent as the
+        main one) are left out.
         """
         began = time.perf_counter()
         picture = decode(image, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
         decoded = time.perf_counter()
         faces = detect(self._detector, picture, thorough=thorough, device=self._device)
         height, width = picture.shape[:2]
+        faces = faces[:MOST_FACES]
         if not thorough:
             faces = _foreground(faces, width, height)
         detected = time.perf_counter()

@@ -174,3 +174,57 @@ def test_no_hostile_byte_string_raises_anything_but_our_errors() -> None:
             continue
         assert pixels.ndim == 3
         assert pixels.dtype == np.uint8
+
+
+def test_refuses_a_jpeg_of_very_many_scans() -> None:
+    image = encoded(picture(size=(2000, 2000)), "JPEG", progressive=True)
+    last = image.rindex(b"\xff\xda")
+    scan = image[last:-2]
+    assert decode(image).shape == (2000, 2000, 3)
+    with pytest.raises(UnreadableImage, match="scans"):
+        decode(image[:-2] + scan * 300 + b"\xff\xd9")
+
+
+def test_refuses_a_side_longer_than_the_limit_whatever_the_pixels() -> None:
+    with pytest.raises(TooManyPixels, match="longer"):
+        decode(encoded(Image.new("RGB", (40_000, 1)), "PNG"))
+
+
+def test_refuses_bmp_with_run_lengths() -> None:
+    palette = b"\0\0\0\0\xff\xff\xff\0" + bytes(254 * 4)
+    body = b"\x08\x01\0\0" * 8 + b"\0\x01"
+    header = struct.pack("<IiiHHIIiiII", 40, 8, 8, 1, 8, 1, len(body), 0, 0, 256, 0)
+    start = 14 + len(header) + len(palette)
+    with pytest.raises(UnsupportedMedia, match="run lengths"):
+        decode(b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + header + palette + body)
+
+
+def test_refuses_a_tiff_whose_tiles_are_far_larger_than_the_picture() -> None:
+    image = bytearray(encoded(picture(size=(16, 16)), "TIFF"))
+    # Strips become one tile of 20,000 x 20,000: the tags that Pillow wrote for strips are renamed.
+    order = "<" if image[:2] == b"II" else ">"
+    (first,) = struct.unpack_from(order + "I", image, 4)
+    (count,) = struct.unpack_from(order + "H", image, first)
+    tile = {278: (322, 20_000), 277: None}
+    for entry in range(count):
+        at = first + 2 + 12 * entry
+        (tag,) = struct.unpack_from(order + "H", image, at)
+        if tile.get(tag):
+            name, value = tile[tag]
+            struct.pack_into(order + "HHII", image, at, name, 4, 1, value)
+        if tag == 284:  # planar configuration
+            struct.pack_into(order + "HHII", image, at, 323, 4, 1, 20_000)
+    with pytest.raises(TooManyPixels, match="tiles"):
+        decode(bytes(image))
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"isom", b"mp42", b"qt  "])
+def test_a_film_or_an_avif_is_unsupported_and_not_damaged(brand: bytes) -> None:
+    with pytest.raises(UnsupportedMedia):
+        decode(b"\0\0\0\x18ftyp" + brand + b"\0" * 100)
+
+
+def test_the_transparent_colour_of_an_rgb_png_is_white() -> None:
+    pixels = decode(encoded(picture(), "PNG", transparency=RED))
+    assert (pixels[16, 8] == 255).all()
+    assert close_to(pixels[16, 40], GREEN)

@@ -153,6 +153,25 @@ def test_facts_say_where_and_how_it_runs(reader: NetworkFaceReader) -> None:
     assert "Apache-2.0" in facts.terms
 
 
+def test_a_fault_after_encoding_reaches_every_caller_and_leaves_the_lane_alive(
+    monkeypatch: pytest.MonkeyPatch, photos: list[bytes]
+) -> None:
+    reader = NetworkFaceReader(precision="float32", lanes=1, queue=8, batch_faces=4)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(module, "_reading", fail)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(reader.read, photo) for photo in photos]
+        for one in asked:
+            with pytest.raises(MemoryError):
+                one.result(60)
+    monkeypatch.undo()
+    assert len(reader.read(photos[0]).faces) == 1
+    reader.close()
+
+
 @pytest.mark.gpu
 def test_a_gpu_gives_the_embeddings_of_the_cpu(photos: list[bytes]) -> None:
     readers = [NetworkFaceReader(device=device) for device in ("cpu", "cuda")]

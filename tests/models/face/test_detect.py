@@ -127,3 +127,17 @@ def test_suppression_equals_a_slow_loop() -> None:
         boxes = np.concatenate((corner, corner + generator.uniform(10, 60, (30, 2))), 1).astype(np.float32)
         scores = generator.uniform(0.6, 1, 30).astype(np.float32)
         assert module._suppress(boxes, scores) == slow_suppression(boxes.astype(np.float64), scores)
+
+
+def test_a_larger_look_that_finds_nothing_does_not_take_away_what_a_smaller_one_found(
+    network: Network, photo: np.ndarray
+) -> None:
+    looks: list[int] = []
+
+    def blind_after_the_first(batch: torch.Tensor) -> torch.Tensor:
+        looks.append(max(batch.shape[2:]))
+        cells = network(batch)
+        return cells if len(looks) == 1 else torch.zeros_like(cells)
+
+    assert len(detect(blind_after_the_first, on_canvas(photo, 1920, 1080, 0.45))) == 1
+    assert len(looks) > 1

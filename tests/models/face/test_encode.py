@@ -77,3 +77,10 @@ def test_a_lower_precision_that_changes_the_embeddings_is_never_chosen(monkeypat
         chosen = choose_precision(fragile, sample_crops(), wanted=wanted)
         assert chosen.name == "float32"
         assert "cosine" in chosen.why
+
+
+def test_many_crops_are_encoded_as_each_of_them_alone(encoder: FaceEncoder) -> None:
+    crops = (sample_crops() * 5)[: 2 * module.MOST_TOGETHER + 1]
+    together = encoder.encode(crops)
+    assert together.shape == (len(crops), 128)
+    np.testing.assert_allclose(together, np.concatenate([encoder.encode([crop]) for crop in crops]), atol=2e-5)

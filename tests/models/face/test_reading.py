@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from models.errors import TooManyPixels, UnreadableImage
+from models.face import reading as module
 from models.face.encode import FaceEncoder
 from models.face.reading import FaceChain, load_detector
 from models.weights import load_encoder
@@ -84,3 +85,12 @@ def test_refuses_what_the_decoder_refuses(chain: FaceChain) -> None:
 def test_no_vector_and_no_crop_is_shown_by_repr(chain: FaceChain, samples: Path) -> None:
     found = chain.find(sorted(samples.glob("*.jpg"))[0].read_bytes())
     assert "crop" not in repr(found)
+
+
+def test_keeps_the_most_prominent_of_very_many_faces(
+    chain: FaceChain, samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = (samples / "hopper.jpg").read_bytes()
+    face = chain.find(image).faces[0].face
+    monkeypatch.setattr(module, "detect", lambda *_, **__: [face] * 500)
+    assert len(chain.find(image, thorough=True).faces) == module.MOST_FACES
