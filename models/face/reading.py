@@ -59,8 +59,8 @@ class FaceChain:
     def find(self, image: bytes, *, thorough: bool = False) -> Found:
         """Decodes the picture, finds its faces, and aligns and judges each. Raises the ImageError tree.
 
-        At most 64, the most prominent ones. Unless thorough, those in the background (less than half as prominent as the
-        main one) are left out.
+        At most 64, the most prominent ones. Unless thorough, those in the background (less than half as prominent as
+        the main one) are left out.
         """
         began = time.perf_counter()
         picture = decode(image, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
