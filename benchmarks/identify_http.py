@@ -7,36 +7,21 @@ medians over rounds are compared, so that a machine that others use as well touc
 """
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from app.settings import Settings
-from benchmarks.bare import STEPS, bare_loop, medians
-from benchmarks.gallery import fill, strangers
+from benchmarks.bare import STEPS, BareLoop, bare_loop, medians
+from benchmarks.gallery import strangers
 from benchmarks.machine import describe, machine
-from benchmarks.picture import multipart_request, picture, raw_request
 from benchmarks.report import report, table, verdict
-from benchmarks.service import REPOSITORY, Service
-from models import weights
+from benchmarks.service import Service
+from benchmarks.serving import LOADS, MANY, ONE, load, serving
 
-# name -> (clients, how the picture is sent)
-LOADS = {
-    "1, raw body": (1, raw_request),
-    "1, multipart": (1, multipart_request),
-    "4, raw body": (4, raw_request),
-    "16, raw body": (16, raw_request),
-    "16, multipart": (16, multipart_request),
-}
-ONE, MANY = "1, raw body", "16, raw body"
+ONE_BY_ONE, THROUGH_READER = "one by one", "through the reader"
 THREADS = 16
 SPEEDS = ("throughput", "p50_ms", "p95_ms", "p99_ms", "service_cpu_ms", "client_cpu_ms")
 ALL_STEPS = (*STEPS, "queue", "rest")
@@ -57,69 +42,45 @@ def main() -> None:
             rounds = []
             for number in range(asked.rounds):
                 print(f"round {number + 1} of {asked.rounds}", file=sys.stderr)
-                loads = {name: load(service, image, name, asked.seconds) for name in LOADS}
-                steps = bare.step_times(asked.seconds)
-                bare_rates = {
-                    "one by one": bare.one_by_one(asked.seconds),
-                    "through the reader": bare.through_reader(asked.seconds, THREADS),
-                }
-                rounds.append({"loads": loads, "bare_steps_ms": medians(steps), "bare_throughput": bare_rates})
+                rounds.append(one_round(service, image, bare, asked.seconds))
     result = {"machine": facts, "info": info, "persons": asked.persons, "seconds": asked.seconds, **summary(rounds)}
     report("identify_http", result, as_text(result))
 
 
-@contextmanager
-def serving(persons: int) -> Iterator[tuple[Service, bytes]]:
-    """The service with so many people, the one in the picture among them."""
-    image, settings = picture(), Settings()
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        fill(home, strangers(persons - 1), weights.model_id(settings.model, flip=settings.flip_averaging))
-        with Service(home) as service:
-            service.post_picture("/enroll", image, name="Somebody", person_id="somebody")
-            held = service.get("/info")["galleries"][0]["persons"]
-            if held != persons:
-                raise RuntimeError(f"the gallery holds {held} persons, not {persons}")
-            yield service, image
-
-
-def load(service: Service, image: bytes, name: str, seconds: float) -> dict[str, Any]:
-    """What that load measured. Raises RuntimeError when anything but the right answer came."""
-    clients, request = LOADS[name]
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(request("/identify", image, service.key))
-        file.flush()
-        command = (sys.executable, "-m", "benchmarks.load", str(service.port), file.name, str(clients), str(seconds))
-        before = service.cpu_s()
-        done = subprocess.run(
-            command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=seconds + 60
-        )
-        used = service.cpu_s() - before
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    outcome: dict[str, Any] = json.loads(done.stdout)
-    if set(outcome["statuses"]) != {"200"} or set(outcome["decisions"]) != {"recognized"}:
-        raise RuntimeError(f"wrong answers: {outcome['statuses']} {outcome['decisions']}")
-    return outcome | {"service_cpu_s": used}
+def one_round(service: Service, image: bytes, bare: BareLoop, seconds: float) -> dict[str, Any]:
+    """Every load and every bare loop once; those that are compared stand side by side."""
+    loads = {name: load(service, image, name, seconds) for name in LOADS if name not in (ONE, MANY)}
+    loads[ONE] = load(service, image, ONE, seconds)
+    steps = medians(bare.step_times(seconds))
+    rates = {ONE_BY_ONE: asdict(bare.one_by_one(seconds))}
+    loads[MANY] = load(service, image, MANY, seconds)
+    rates[THROUGH_READER] = asdict(bare.through_reader(seconds, THREADS))
+    return {"loads": loads, "bare_steps_ms": steps, "bare": rates}
 
 
 def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """Throughputs and ratios: medians over rounds; latencies and steps: over all answers of all rounds."""
     loads = {name: _load_summary([one["loads"][name] for one in rounds]) for name in LOADS}
     bare = {
-        name: statistics.median(one["bare_throughput"][name] for one in rounds) for name in rounds[0]["bare_throughput"]
+        way: {key: statistics.median(one["bare"][way][key] for one in rounds) for key in ("throughput", "cpu_ms")}
+        for way in (ONE_BY_ONE, THROUGH_READER)
     }
     steps = {step: statistics.median(one["bare_steps_ms"][step] for one in rounds) for step in STEPS}
-    to_bare = [one["loads"][MANY]["throughput"] / max(one["bare_throughput"].values()) for one in rounds]
+    to_bare = {
+        way: [one["loads"][MANY]["throughput"] / one["bare"][way]["throughput"] for one in rounds] for way in bare
+    }
     to_steps = [
         statistics.median(one["loads"][ONE]["latency_ms"]) / sum(one["bare_steps_ms"].values()) for one in rounds
     ]
     return {
         "rounds": len(rounds),
         "loads": loads,
-        "bare_throughput": bare,
+        "bare": bare,
         "bare_steps_ms": steps,
-        "service_to_bare": {"median": statistics.median(to_bare), "each_round": to_bare},
+        "service_to_bare": {
+            way: {"median": statistics.median(ratios), "each_round": ratios} for way, ratios in to_bare.items()
+        },
+        "bare_cpu_to_service_cpu": bare[THROUGH_READER]["cpu_ms"] / loads[MANY]["service_cpu_ms"],
         "p50_to_steps": {"median": statistics.median(to_steps), "each_round": to_steps},
     }
 
@@ -146,7 +107,7 @@ def _load_summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def as_text(result: dict[str, Any]) -> str:
     """The tables and the ratios, in Markdown."""
-    loads, bare, steps = result["loads"], result["bare_throughput"], result["bare_steps_ms"]
+    loads, bare, steps = result["loads"], result["bare"], result["bare_steps_ms"]
     speed = table(
         ("clients", "answers a second", "p50 ms", "p95 ms", "p99 ms", "CPU ms an answer", "client's CPU ms", "answers"),
         [(name, *(f"{one[key]:.1f}" for key in SPEEDS), one["answers"]) for name, one in loads.items()],
@@ -166,21 +127,28 @@ def as_text(result: dict[str, Any]) -> str:
         ],
     )
     lanes = result["info"]["lanes"]
-    to_bare, to_steps = result["service_to_bare"]["median"], result["p50_to_steps"]["median"]
+    to_bare = min(ratio["median"] for ratio in result["service_to_bare"].values())
+    to_steps = result["p50_to_steps"]["median"]
     return "\n\n".join(
         (
             describe(result["machine"], result["info"]),
             f"{result['persons']} persons, {result['rounds']} rounds of {result['seconds']:g} s each.",
             speed,
             where,
-            f"Bare: {bare['one by one']:.1f} a second in {lanes} threads one by one, "
-            f"{bare['through the reader']:.1f} a second through the reader asked by {THREADS} threads; "
+            f"Bare: {_rate(bare[ONE_BY_ONE])} in {lanes} threads one by one, "
+            f"{_rate(bare[THROUGH_READER])} through the reader asked by {THREADS} threads; "
             f"the steps add up to {sum(steps.values()):.2f} ms.",
+            "In processor time, which what else runs on the machine hardly touches, the bare loop through the reader "
+            f"needs {result['bare_cpu_to_service_cpu']:.0%} of what the service needs for an answer at 16 clients.",
             verdict("service at 16 clients / the better bare loop", to_bare, LEAST_SHARE_OF_BARE)
             + "\n"
             + verdict("p50 at 1 client / sum of the bare steps", to_steps, MOST_OF_STEPS, at_least=False),
         )
     )
+
+
+def _rate(bare: dict[str, float]) -> str:
+    return f"{bare['throughput']:.1f} a second ({bare['cpu_ms']:.1f} CPU ms each)"
 
 
 if __name__ == "__main__":

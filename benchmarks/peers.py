@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.identify_http import MANY, ONE, load, serving
 from benchmarks.machine import describe, machine
 from benchmarks.prepare_peers import MODELS, PYTHON
 from benchmarks.report import report, table, verdict
 from benchmarks.service import REPOSITORY
+from benchmarks.serving import MANY, ONE, load, serving
 
 PERSONS = 10_000
 ANSWER_S = 120.0

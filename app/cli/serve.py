@@ -62,8 +62,8 @@ def _spare_the_collector() -> None:
     """Keeps the cyclic garbage collector from walking torch's and FastAPI's objects again and again.
 
     They are made once and never become garbage; without this every tenth part of a request's processor time went into
-    looking at them (`python -m benchmarks.identify_http`, CPU ms an answer). What requests leave behind is nearly always
-    freed by counting references; the collector still comes, after more of it has gathered.
+    looking at them (`python -m benchmarks.identify_http`, CPU ms an answer). What requests leave behind is nearly
+    always freed by counting references; the collector still comes, after more of it has gathered.
     """
     gc.collect()
     gc.freeze()
