@@ -1,13 +1,11 @@
 """The composition root: the only file that names every concrete class."""
 
 import asyncio
-import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
@@ -16,6 +14,7 @@ import anyio.to_thread
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from app import ports
 from app.actions.add_template import AddTemplate
@@ -30,7 +29,7 @@ from app.actions.keys import ListKeys, MakeKey, RevokeKey
 from app.actions.people import FindPerson, ListPeople, ListTemplates
 from app.actions.remove_template import RemoveTemplate
 from app.actions.verify import VerifyPair, VerifyPerson
-from app.domain.ids import RANDOM_BITS, make_id
+from app.clock import RandomIdentifiers, SystemClock
 from app.domain.operating_point import Calibration
 from app.errors import Misconfigured, OnelookError
 from app.index.flat import FlatIndex
@@ -53,15 +52,19 @@ from app.routes import (
     verify,
 )
 from app.routes.access import access
+from app.routes.budget import ByteBudget
 from app.routes.desk import About, Desk
 from app.routes.envelope import Envelope
 from app.routes.gate import Gate, GateKeeper
 from app.routes.log import Log, describe_fault, make_log
+from app.routes.methods import HeadAsGet, methods_by_path
 from app.routes.problems import on_error, on_http_exception, on_validation_error
 from app.settings import Settings
 from app.store.migrate import migrate
 from app.store.sealing import Sealer, master_key
+from app.store.templates import any_stored
 from app.store.unit_of_work import SqlStore
+from models.errors import WeightsError
 
 RESOURCES = (
     *(detect, enroll, verify, identify),
@@ -87,26 +90,6 @@ class ReaderAtWork(ports.FaceReader, Protocol):
         ...
 
 
-class SystemClock:
-    """Fits ports.Clock."""
-
-    def now(self) -> datetime:
-        """The time of this machine, in UTC."""
-        return datetime.now(UTC)
-
-
-class RandomIdentifiers:
-    """Fits ports.Identifiers."""
-
-    def new(self, prefix: str) -> str:
-        """A fresh id."""
-        return make_id(prefix, time.time_ns() // 1_000_000, secrets.randbits(RANDOM_BITS))
-
-    def secret(self) -> str:
-        """A fresh secret of 256 bits."""
-        return secrets.token_urlsafe(32)
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the actions stand on; `close` lets go of all of it."""
@@ -124,25 +107,39 @@ class Parts:
 def open_store(settings: Settings) -> SqlStore:
     """The rows of the home, brought up to date; makes home and master key if need be. Raises Misconfigured."""
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    migrate(settings.sqlalchemy_url())
-    return SqlStore(settings.sqlalchemy_url(), Sealer(master_key(settings.home)))
+    url = settings.sqlalchemy_url()
+    migrate(url)
+    sealer = Sealer(master_key(settings.home, anything_sealed=lambda: any_stored(url)))
+    # One row that the key does not open is passed over by the index; if it opens none, it is the wrong key.
+    if any_stored(url) and not any_stored(url, key_id=sealer.key_id):
+        raise Misconfigured(
+            f"keys/master.key in {settings.home} is not the key that the stored templates were sealed with: put the "
+            "right keys/master.key back"
+        )
+    return SqlStore(url, sealer)
 
 
 def build_parts(settings: Settings) -> Parts:
     """Makes the real parts: loads the networks and brings the database up to date; seconds. Raises Misconfigured."""
     store = open_store(settings)
-    reader = NetworkFaceReader(
-        model=settings.model,
-        flip=settings.flip_averaging,
-        device=settings.device,
-        precision=settings.precision,
-        lanes=settings.inference_lanes,
-        queue=settings.inference_queue,
-        batch_faces=settings.batch_faces,
-        max_image_bytes=settings.max_image_bytes,
-        max_image_pixels=settings.max_image_pixels,
-    )
+    try:
+        reader = NetworkFaceReader(
+            model=settings.model,
+            flip=settings.flip_averaging,
+            device=settings.device,
+            precision=settings.precision,
+            lanes=settings.inference_lanes,
+            queue=settings.inference_queue,
+            batch_faces=settings.batch_faces,
+            max_image_bytes=settings.max_image_bytes,
+            max_image_pixels=settings.max_image_pixels,
+        )
+    except WeightsError as e:
+        store.close()
+        raise Misconfigured(f"the weights cannot be used: {e}") from e
     facts = reader.facts
+    # Standard error: what the verbs print on standard output is for other programs.
+    report = make_log(settings.log_format, settings.log_level, sys.stderr).warning
 
     def close() -> None:
         reader.close()
@@ -150,15 +147,16 @@ def build_parts(settings: Settings) -> Parts:
 
     try:
         _refuse_another_model(store, reader.model_id)
+        points = shipped.load(settings.model, reader.model_id)
     except Misconfigured:
         close()
         raise
 
     return Parts(
         store=store,
-        gallery=FollowedGallery(store, FlatIndex, reader.model_id),
+        gallery=FollowedGallery(store, FlatIndex, reader.model_id, report),
         reader=reader,
-        calibration=shipped.load(settings.model, reader.model_id),
+        calibration=points,
         about=About(
             version=_version(),
             terms=facts.terms,
@@ -199,21 +197,22 @@ def make_desk(settings: Settings, parts: Parts, log: Log) -> Desk:
         calibration=points,
         authenticate=Authenticate(store, clock),
         detect=Detect(reader),
-        enroll=Enroll(store, gallery, reader, points, clock, ids, floor),
-        add_template=AddTemplate(store, gallery, reader, points, clock, ids, floor),
-        remove_template=RemoveTemplate(store, gallery),
+        enroll=Enroll(store, gallery, reader, points, clock, ids, floor, log.warning),
+        add_template=AddTemplate(store, gallery, reader, points, clock, ids, floor, log.warning),
+        remove_template=RemoveTemplate(store, gallery, log.warning),
         verify_person=VerifyPerson(store, gallery, reader, points, clock, floor),
         verify_pair=VerifyPair(gallery, reader, points, floor),
         identify=Identify(store, gallery, reader, points, clock, floor),
         find_person=FindPerson(store),
         list_people=ListPeople(store),
         list_templates=ListTemplates(store),
-        change_person=ChangePerson(store, gallery, clock),
+        change_person=ChangePerson(store, gallery, clock, log.warning),
         erase=Erase(store, gallery, clock, ids, log.warning),
         find_receipt=FindReceipt(store),
         make_key=MakeKey(store, clock, ids),
         list_keys=ListKeys(store),
         revoke_key=RevokeKey(store, clock),
+        bodies=ByteBudget.for_bodies(settings.max_body_bytes),
         # More threads than the reader takes pictures: its own bound is the one that answers `busy`.
         pictures=anyio.CapacityLimiter(settings.inference_queue + parts.about.lanes * parts.about.batch_faces + 16),
     )
@@ -236,9 +235,13 @@ def create_app(settings: Settings, parts: Parts | None = None, *, log: Log | Non
     app.state.desk, app.state.gate, app.state.metrics = None, Gate(), metrics.Metrics()
     for resource in RESOURCES:
         app.include_router(resource.router)
+    app.state.methods = methods_by_path(
+        route for resource in RESOURCES for route in resource.router.routes if isinstance(route, Route)
+    )
     app.add_exception_handler(OnelookError, on_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(GateKeeper, gate=app.state.gate)
     app.add_middleware(Envelope, log=log, counts=app.state.metrics)
     return app

@@ -1,6 +1,6 @@
 """What the actions need from outside, as Protocols. Adapters fit them without inheriting from them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -154,7 +154,10 @@ class People(Protocol):
 
 
 class Templates(Protocol):
-    """Rows of templates; vectors are sealed at rest. Reading raises Corrupt when one cannot be opened."""
+    """Rows of templates; vectors are sealed at rest. Reading raises Corrupt when one cannot be opened.
+
+    Where `unreadable` is given, such rows are left out instead, and it is called with the id of each.
+    """
 
     def add(self, template: Template) -> None:
         """Inserts, and writes a change `template add`. Raises UnknownPerson when its person has no row."""
@@ -164,11 +167,13 @@ class Templates(Protocol):
         """The person's templates, oldest first."""
         ...
 
-    def with_ids(self, template_ids: Sequence[str]) -> list[Template]:
+    def with_ids(
+        self, template_ids: Sequence[str], *, unreadable: Callable[[str], object] | None = None
+    ) -> list[Template]:
         """Those of these templates that still have a row."""
         ...
 
-    def of_model(self, model_id: str) -> Iterator[Template]:
+    def of_model(self, model_id: str, *, unreadable: Callable[[str], object] | None = None) -> Iterator[Template]:
         """Every template of that model, read in pieces."""
         ...
 

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -45,8 +45,8 @@ class Settings(BaseSettings):
     shutdown_grace_s: float = Field(20.0, gt=0, description="seconds that running requests get to finish")
     tls_cert: Path | None = Field(None, description="PEM certificate chain")
     tls_key: Path | None = Field(None, description="PEM private key")
-    trusted_proxies: tuple[str, ...] = Field((), description="JSON list of proxy addresses whose headers are believed")
-    metrics_allow: tuple[str, ...] = Field((), description="JSON list of addresses that may read /metrics without key")
+    trusted_proxies: tuple[str, ...] = Field((), description="JSON list of proxies whose headers are believed")
+    metrics_allow: tuple[str, ...] = Field((), description="JSON list of who may read /metrics without key")
     log_format: Literal["json", "console"] = Field("json", description="one JSON object a line, or text for people")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
@@ -81,6 +81,17 @@ class Settings(BaseSettings):
         """Only what is passed: the environment is read in one place, `read`, and nowhere behind a caller's back."""
         return (init_settings,)
 
+    @field_validator("trusted_proxies", "metrics_allow")
+    @classmethod
+    def _names_machines(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            if not _is_machines(entry):
+                raise ValueError(
+                    "each entry must be an IP address, or a network such as 10.1.2.0/24 whose host bits are zero, and "
+                    "no network may be all addresses"
+                )
+        return entries
+
     @model_validator(mode="after")
     def _needs_a_safe_transport(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -94,9 +105,26 @@ class Settings(BaseSettings):
             )
         return self
 
+    def allows_metrics(self, host: str) -> bool:
+        """Whether that address may read /metrics without a key; what is no address may not."""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return False
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        return any(address in ip_network(entry) for entry in self.metrics_allow)
+
     def sqlalchemy_url(self) -> str:
         """The database: the one that was named, or SQLite in the home."""
         return self.database_url or f"sqlite:///{(self.home / 'onelook.db').resolve()}"
+
+
+def _is_machines(entry: str) -> bool:
+    try:
+        return ip_network(entry).prefixlen > 0
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from app.actions.enroll import lookalikes, new_template
+from app.actions.enroll import INSERTING, lookalikes, new_template
+from app.actions.in_step import Report, bring_in_step, to_log
 from app.actions.people import found
-from app.actions.sight import embedding, enrollable_face
+from app.actions.sight import enrollable_face
 from app.actions.verify import best_of
-from app.domain.face import Face
+from app.domain.face import Face, Vector
 from app.domain.operating_point import Calibration
 from app.domain.person import Person, Template
 from app.errors import DuplicatePerson, Lookalike, NotSamePerson
@@ -40,6 +41,7 @@ class AddTemplate:
     clock: Clock
     identifiers: Identifiers
     least_quality: float
+    report: Report = to_log
 
     def __call__(
         self,
@@ -52,24 +54,28 @@ class AddTemplate:
         """override: store it whomever it looks like; the caller answers for who may ask for that."""
         with self.store.read() as uow:
             found(uow, person_id)
-        face = enrollable_face(self.reader.read(image, encode="main"), self.least_quality)
-        self.gallery.catch_up()
-        if not override:
-            self._must_look_like(person_id, face)
-        alike = lookalikes(self.store, self.gallery, self.calibration, embedding(face), except_for=person_id)
-        if alike and on_duplicate == "reject" and not override:
-            raise DuplicatePerson(alike)
-        template = new_template(person_id, face, self.reader.model_id, self.identifiers, self.clock.now())
-        with self.store.write() as uow:
-            person = found(uow, person_id)
-            uow.templates.add(template)
-            uow.commit()
-        return TemplateAdded(person, template, face, alike, self.gallery.catch_up())
+        face, vector = enrollable_face(self.reader.read(image, encode="main"), self.least_quality)
+        with INSERTING:
+            self.gallery.catch_up()
+            if not override:
+                self._must_look_like(person_id, vector)
+            alike = lookalikes(self.store, self.gallery, self.calibration, vector, except_for=person_id)
+            if alike and on_duplicate == "reject" and not override:
+                raise DuplicatePerson(alike)
+            template = new_template(
+                person_id, face.quality, vector, self.reader.model_id, self.identifiers, self.clock.now()
+            )
+            with self.store.write() as uow:
+                person = found(uow, person_id)
+                uow.templates.add(template)
+                seq = uow.commit()
+            seq = bring_in_step(self.gallery, seq, self.report)
+        return TemplateAdded(person, template, face, alike, seq)
 
-    def _must_look_like(self, person_id: str, face: Face) -> None:
+    def _must_look_like(self, person_id: str, vector: Vector) -> None:
         with self.store.read() as uow:
             templates = uow.templates.of(person_id)
-        best = best_of(templates, embedding(face), self.reader.model_id)
+        best = best_of(templates, vector, self.reader.model_id)
         if best is None:
             raise NotSamePerson(
                 "That person has no template to compare with: a key with `admin` must send override=true."

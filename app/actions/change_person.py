@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.actions.in_step import Report, bring_in_step, to_log
 from app.actions.people import found
 from app.domain import particulars
 from app.domain.person import Person
@@ -18,6 +19,7 @@ class ChangePerson:
     store: Store
     gallery: Gallery
     clock: Clock
+    report: Report = to_log
 
     def __call__(self, person_id: str, changes: Mapping[str, Any], revision: int | None) -> Person:
         """The person as stored afterwards. revision: the one that the caller saw; None: whatever it is.
@@ -33,8 +35,8 @@ class ChangePerson:
                 return person
             changed = replace(changed, revision=person.revision + 1, updated_at=self.clock.now())
             uow.people.replace(changed)
-            uow.commit()
-        self.gallery.catch_up()
+            seq = uow.commit()
+        bring_in_step(self.gallery, seq, self.report)
         return changed
 
 

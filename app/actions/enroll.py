@@ -6,17 +6,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from app.actions.in_step import Report, bring_in_step, to_log
 from app.actions.people import known_gallery
 from app.actions.ranking import rank
-from app.actions.sight import embedding, enrollable_face
+from app.actions.sight import enrollable_face
 from app.domain import particulars
-from app.domain.face import Face, ReadingTimes, Vector
+from app.domain.face import Face, Quality, ReadingTimes, Vector
 from app.domain.operating_point import Calibration
 from app.domain.person import Person, Template
 from app.errors import DuplicatePerson, Lookalike, PersonExists
 from app.ports import Clock, FaceReader, Gallery, Identifiers, Store
 
 MOST_LOOKALIKES = 20
+# Looking for duplicates and inserting must be one step, or two at once give one face two persons: two that enrol, or
+# one that enrols and one that adds a template. One lock for all of them, within one process.
+INSERTING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +67,30 @@ class Enroll:
     clock: Clock
     identifiers: Identifiers
     least_quality: float
-    # Looking for duplicates and inserting must be one step, or two desks enrol one person twice. Within one process.
-    turn: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    report: Report = to_log
 
     def __call__(self, image: bytes, enrolment: Enrolment) -> Enrolled:
         """Enrols from one picture of one person."""
         person = self._person(enrolment)
         self._refuse_taken(enrolment.person_id)
         reading = self.reader.read(image, encode="main")
-        face = enrollable_face(reading, self.least_quality)
-        with self.turn:
+        face, vector = enrollable_face(reading, self.least_quality)
+        with INSERTING:
             seq = self.gallery.catch_up()
-            alike = lookalikes(self.store, self.gallery, self.calibration, embedding(face))
+            alike = lookalikes(self.store, self.gallery, self.calibration, vector)
             if alike and enrolment.on_duplicate == "reject":
                 raise DuplicatePerson(alike)
             if enrolment.dry_run:
                 return Enrolled(person, None, face, alike, seq, reading.times)
-            template = new_template(person.id, face, self.reader.model_id, self.identifiers, person.created_at)
+            template = new_template(
+                person.id, face.quality, vector, self.reader.model_id, self.identifiers, person.created_at
+            )
             with self.store.write() as uow:
                 uow.people.add(person)
                 uow.templates.add(template)
-                uow.commit()
-            return Enrolled(person, template, face, alike, self.gallery.catch_up(), reading.times)
+                seq = uow.commit()
+            seq = bring_in_step(self.gallery, seq, self.report)
+            return Enrolled(person, template, face, alike, seq, reading.times)
 
     def _person(self, said: Enrolment) -> Person:
         for name in said.galleries:
@@ -118,12 +124,24 @@ class Enroll:
 def lookalikes(
     store: Store, gallery: Gallery, calibration: Calibration, vector: Vector, *, except_for: str | None = None
 ) -> tuple[Lookalike, ...]:
-    """Everybody else who would be recognized in that face at the default 1:K point, closest first, at most 20."""
-    point = calibration.for_identification(gallery.size()[0])
-    ranked = rank(store, gallery, vector, MOST_LOOKALIKES, at_least=point.threshold)
+    """Everybody else who would be recognized in that face at the default 1:K point, closest first, at most 20.
+
+    Somebody who is not active counts: to be enrolled anew would undo that. Who opted out of faces is not compared.
+    """
+    point = calibration.for_identification(max(gallery.size()))
+    ranked = rank(
+        store,
+        gallery,
+        vector,
+        MOST_LOOKALIKES,
+        at_least=point.threshold,
+        counts=lambda person: not person.face_opt_out,
+    )
     return tuple(Lookalike(c.person.id, c.person.name, c.similarity) for c in ranked if c.person.id != except_for)
 
 
-def new_template(person_id: str, face: Face, model_id: str, identifiers: Identifiers, now: datetime) -> Template:
-    """The template that a face becomes."""
-    return Template(identifiers.new("tpl"), person_id, model_id, face.quality, now, embedding(face))
+def new_template(
+    person_id: str, quality: Quality, vector: Vector, model_id: str, identifiers: Identifiers, now: datetime
+) -> Template:
+    """The template that a face of that quality and embedding becomes."""
+    return Template(identifiers.new("tpl"), person_id, model_id, quality, now, vector)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from app.actions.people import found
-from app.domain.particulars import is_id
+from app.domain.particulars import RECEIPT, is_id
 from app.domain.person import Receipt, Template
 from app.errors import Corrupt, UnknownErasure
 from app.ports import Clock, Gallery, Identifiers, Store, UnitOfWork
@@ -41,19 +41,27 @@ class Erase:
     report: Callable[[str], None]
 
     def __call__(self, person_id: str) -> Receipt:
-        """The receipt; `search_missed` is None when the proving search could not run."""
+        """The receipt; `search_missed` is None when the proving search could not run, or its outcome not be stored."""
         held = self._held(person_id)
         with self.store.write() as uow:
             found(uow, person_id)
             templates = self._templates(uow, person_id)
             removed = {"templates": uow.people.erase(person_id), "index_rows": held} | dict.fromkeys(NEVER_KEPT, 0)
-            receipt = Receipt(self.identifiers.new("era"), person_id, self.clock.now(), removed, index_seq=0)
+            # Nobody else writes meanwhile: the head that this transaction sees is the seq that it commits.
+            seq = uow.changes.head()
+            receipt = Receipt(self.identifiers.new(RECEIPT), person_id, self.clock.now(), removed, index_seq=seq)
             uow.erasures.add(receipt)
-            seq = uow.commit()
-        seq, missed = self._prove(templates, seq)
-        with self.store.write() as uow:
-            uow.erasures.prove(receipt.id, search_missed=missed, index_seq=seq)
             uow.commit()
+        return self._proved(receipt, *self._prove(templates, seq))
+
+    def _proved(self, receipt: Receipt, seq: int, missed: bool | None) -> Receipt:
+        try:
+            with self.store.write() as uow:
+                uow.erasures.prove(receipt.id, search_missed=missed, index_seq=seq)
+                uow.commit()
+        except Exception as e:  # the person is erased all the same: the answer is the receipt as it is stored
+            self.report(f"the proof of an erasure could not be stored: {type(e).__name__}")
+            return receipt
         return replace(receipt, search_missed=missed, index_seq=seq)
 
     def _held(self, person_id: str) -> int:

@@ -22,9 +22,23 @@ class FirstKey:
         with self.store.read() as uow:
             if uow.keys.count():
                 return False
-        _, text = self.make_key("first admin", ["admin"], before_commit=lambda text: _write(path, text))
+        try:
+            _, text = self.make_key("first admin", ["admin"], before_commit=lambda text: self._keep(path, text))
+        except _OvertakenError:
+            return False
         self.announce(f"The admin key, shown this once, and kept in {path}:\n{text}\n")
         return True
+
+    def _keep(self, path: Path, text: str) -> None:
+        # The lock of the writer is held here: whoever had it before has committed, and nobody else can before we do.
+        with self.store.read() as uow:
+            if uow.keys.count():
+                raise _OvertakenError
+        _write(path, text)
+
+
+class _OvertakenError(Exception):
+    """Another process made the first key meanwhile."""
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,8 +4,6 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from app.actions.people import EVERYBODY, known_gallery
 from app.actions.ranking import rank
 from app.actions.sight import embedding, main_face, only_face
@@ -69,27 +67,27 @@ class Identify:
         """Decides at the point that was asked for, at the gallery's size."""
         began = time.perf_counter()
         known_gallery(question.gallery)
-        self._point(self.gallery.size()[0], question)  # refuses a target that cannot be before the picture is read
+        self._point(max(self.gallery.size()), question)  # refuses a target that cannot be before the picture is read
         every = question.faces == "all"
         reading = self.reader.read(image, encode="all" if every else "main", thorough=every)
         faces = _faces(reading, question)
         searching = time.perf_counter()
         seq = self.gallery.catch_up()
         persons, templates = self.gallery.size()
-        point = self._point(persons, question)
+        point = self._point(max(persons, templates), question)
         answers = tuple(self._answer(face, point, question) for face in faces)
         searched = time.perf_counter()
         timings = Timings.of((reading.times,), search_s=searched - searching, total_s=searched - began)
         return Identified(answers, point, question.gallery, persons, templates, seq, timings)
 
-    def _point(self, persons: int, question: Question) -> OperatingPoint:
+    def _point(self, compared: int, question: Question) -> OperatingPoint:
         return self.calibration.for_identification(
-            persons, question.target_fpir, accept_extrapolated=question.accept_extrapolated
+            compared, question.target_fpir, accept_extrapolated=question.accept_extrapolated
         )
 
     def _answer(self, face: Face, point: OperatingPoint, question: Question) -> Answer:
         vector = embedding(face)
-        if not np.isfinite(vector).all():
+        if vector is None:
             return Answer(face, NotRecognized(None, None, "below_threshold"), ())
         # Two at least: the margin needs the second person.
         ranked = rank(self.store, self.gallery, vector, max(2, question.top_k))

@@ -1,6 +1,7 @@
 """A vector -> the persons closest to it: what the index finds is looked up in the rows (DESIGN, rules 1 and 2)."""
 
 import math
+from collections.abc import Callable
 
 from app.domain.decision import Candidate
 from app.domain.face import Vector
@@ -12,12 +13,19 @@ GROWTH = 4
 
 
 def rank(
-    store: Store, gallery: Gallery, vector: Vector, persons: int, *, at_least: float = -math.inf
+    store: Store,
+    gallery: Gallery,
+    vector: Vector,
+    persons: int,
+    *,
+    at_least: float = -math.inf,
+    counts: Callable[[Person], bool] = Person.may_match,
 ) -> list[Candidate]:
-    """The `persons` closest persons who may match, each with the best template, closest first; equals in order of id.
+    """The `persons` closest persons who count, each with the best template, closest first; equals in order of id.
 
-    Those below the similarity `at_least` are left out. A hit whose row is gone, or whose owner may not match, is
-    dropped and the index is asked for more, until enough persons are found or nothing is left. Read-only.
+    Those below the similarity `at_least` are left out. A hit whose row is gone, or whose owner does not count, is
+    dropped and the index is asked for more, until enough persons are found or nothing is left. counts: those who may
+    match, unless the answer is for another purpose than to recognize somebody. Read-only.
     """
     owners: dict[str, Person] = {}
     k = max(FIRST_HITS, 2 * persons)
@@ -28,18 +36,18 @@ def rank(
         if unseen:
             with store.read() as uow:
                 owners.update(uow.people.owners(unseen))
-        found = _best_of_each(hits, owners)
+        found = _best_of_each(hits, owners, counts)
         exhausted = len(answer) < k or len(hits) < len(answer)
         if len(found) >= persons or exhausted:
             return found[:persons]
         k *= GROWTH
 
 
-def _best_of_each(hits: list[Hit], owners: dict[str, Person]) -> list[Candidate]:
+def _best_of_each(hits: list[Hit], owners: dict[str, Person], counts: Callable[[Person], bool]) -> list[Candidate]:
     best: dict[str, Candidate] = {}
     for hit in hits:
         person = owners.get(hit.template_id)
-        if person is None or not person.may_match():
+        if person is None or not counts(person):
             continue
         candidate = Candidate(person, hit.template_id, max(-1.0, min(1.0, hit.similarity)))
         if person.id not in best or candidate.similarity > best[person.id].similarity:

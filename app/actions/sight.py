@@ -6,6 +6,9 @@ from app.domain.advice import advise
 from app.domain.face import Face, Reading, Vector
 from app.errors import NoFace, PoorQuality, SeveralFaces
 
+# How far the length of an embedding may lie from 1: far more than rounding does, far less than an answer needs.
+LENGTH_TOLERANCE = 1e-3
+
 
 def main_face(reading: Reading, field: str = "image") -> Face:
     """The main face. Raises NoFace, which names the field where it is not the first picture."""
@@ -23,17 +26,23 @@ def only_face(reading: Reading, field: str = "image") -> Face:
     return face
 
 
-def enrollable_face(reading: Reading, least_quality: float) -> Face:
-    """The one face, good enough to be enrolled. Raises NoFace, SeveralFaces, PoorQuality."""
+def enrollable_face(reading: Reading, least_quality: float) -> tuple[Face, Vector]:
+    """The one face and its embedding, good enough to be enrolled. Raises NoFace, SeveralFaces, PoorQuality."""
     face = only_face(reading)
     # `not (a >= b)`: a quality that is no number is not good enough either.
-    if not face.quality.score >= least_quality or not np.isfinite(embedding(face)).all():
+    vector = embedding(face)
+    if vector is None or not face.quality.score >= least_quality:
         raise PoorQuality(advise(face.quality.reasons))
-    return face
+    return face, vector
 
 
-def embedding(face: Face) -> Vector:
-    """The face's vector, float32 (128,). RuntimeError when the reading was not asked to encode it."""
+def embedding(face: Face) -> Vector | None:
+    """The face's vector, float32 (128,) of unit length, or None for one that must not be compared with any other.
+
+    RuntimeError when the reading was not asked to encode it.
+    """
     if face.embedding is None:
         raise RuntimeError("the face was not encoded")
-    return face.embedding
+    # In float64, where no square of a float32 overflows. `a <= b` is false for NaN and infinity too.
+    length = float(np.linalg.norm(face.embedding.astype(np.float64)))
+    return face.embedding if abs(length - 1.0) <= LENGTH_TOLERANCE else None

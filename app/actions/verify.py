@@ -80,8 +80,10 @@ class VerifyPerson:
         timings = Timings.of((reading.times,), search_s=searched - searching, total_s=time.perf_counter() - began)
         return Verified(answer, point, (face,), person_id, seq, timings)
 
-    def _best(self, person: Person, templates: Sequence[Template], vector: Vector) -> Hit | None:
-        return best_of(templates, vector, self.reader.model_id) if person.may_match() else None
+    def _best(self, person: Person, templates: Sequence[Template], vector: Vector | None) -> Hit | None:
+        if vector is None or not person.may_match():
+            return None
+        return best_of(templates, vector, self.reader.model_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,13 @@ class VerifyPair:
         point = self.calibration.for_verification(asked.target_fmr, accept_extrapolated=asked.accept_extrapolated)
         readings = (self.reader.read(image, encode="main"), self.reader.read(other, encode="main"))
         faces = (_face(readings[0], asked), _face(readings[1], asked, "image2"))
+        first, second = (embedding(face) for face in faces)
         answer = decision.verify(
-            closeness(embedding(faces[0]), embedding(faces[1])),
+            None if first is None or second is None else closeness(first, second),
             None,
             point,
-            quality=min(face.quality.score for face in faces),
+            # Not `min`, to which a NaN counts only where it comes first.
+            quality=float(np.min([face.quality.score for face in faces])),
             quality_floor=self.quality_floor,
             min_quality=asked.min_quality,
         )
@@ -119,8 +123,11 @@ def best_of(templates: Sequence[Template], vector: Vector, model_id: str) -> Hit
 
 
 def closeness(one: Vector, other: Vector) -> float:
-    """The similarity of two float32 (128,) of unit length, in [-1, 1], or NaN where one holds a NaN."""
-    return float(np.clip(np.dot(one, other), -1.0, 1.0))
+    """The similarity of two float32 (128,) of unit length, in [-1, 1], or NaN where one holds what is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        product = float(np.dot(one, other))
+    # An infinity must not be cut down to a perfect match.
+    return max(-1.0, min(1.0, product)) if math.isfinite(product) else math.nan
 
 
 def _face(reading: Reading, asked: Asked, field: str = "image") -> Face:

@@ -11,7 +11,10 @@ LONGEST_HEAD_S = 15.0
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Ends a connection whose request line and headers exceed 64 KiB, or take more than 15 seconds to arrive."""
+    """Ends a connection whose request line and headers exceed 64 KiB, or take more than 15 seconds to arrive.
+
+    The same 15 seconds bound whatever comes after an answer and begins no request, such as the rest of a body.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,6 +40,9 @@ class BoundedHttp(HttpToolsProtocol):
                 self.send_400_response("The head of the request is too long.")
                 return
         super().data_received(data)
+        if self.cycle is None or self.cycle.response_complete:
+            # These bytes ended uvicorn's clock of idle connections, and nobody is at work who would end this one.
+            self._start_clock()
 
     def on_message_begin(self) -> None:
         """A request begins."""

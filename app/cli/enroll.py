@@ -16,7 +16,7 @@ from rich.text import Text
 
 from app.cli.enrolling import FolderEnrolment, Outcome
 from app.cli.home import open_desk
-from app.cli.journal import Journal, NotingIdentifiers, finished
+from app.cli.journal import Journal, NotingIdentifiers
 from app.cli.photo_folder import PhotoFolder
 from app.cli.plainly import REFUSED, UNUSABLE, shown, told
 from app.settings import Settings
@@ -53,11 +53,11 @@ def enroll(
 def _enrolled(photos: PhotoFolder, settings: Settings) -> list[Outcome]:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with Journal(settings.home / JOURNAL) as journal:
-        from app.main import RandomIdentifiers
+        from app.clock import RandomIdentifiers
 
         identifiers = NotingIdentifiers(RandomIdentifiers(), journal)
         with open_desk(settings, identifiers) as desk:
-            work = FolderEnrolment(desk, identifiers, settings, finished(journal.read(), desk.store))
+            work = FolderEnrolment(desk, identifiers, settings, journal.finished(desk.store))
             # As many as keep every lane busy, and no more than may wait for one.
             return _at_once(work, photos, min(2 * desk.about.lanes, settings.inference_queue))
 

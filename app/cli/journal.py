@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -31,14 +31,17 @@ class Journal:
 
     def __enter__(self) -> Self:
         """Opens it for this process alone. Raises Busy when another process enrols."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        self._file = os.fdopen(descriptor, "r+b")
-        try:
-            _lock(descriptor)
-        except OSError as e:
+        while True:
+            self._file = _opened(self._path)
+            try:
+                _lock(self._file.fileno())
+            except OSError as e:
+                self._file.close()
+                raise Busy("Another `onelook enroll` works on this home: wait for its end.") from e
+            if _is_named(self._file, self._path):
+                return self
+            # Swept by another process between our opening and our locking: that file is nobody's any more.
             self._file.close()
-            raise Busy("Another `onelook enroll` works on this home: wait for its end.") from e
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Closes it."""
@@ -59,10 +62,44 @@ class Journal:
                 noted.setdefault(entry[0], []).append(entry[1])
         return noted
 
+    def finished(self, store: Store) -> set[str]:
+        """The photos of which a template is stored: the rows are the truth, not the journal.
+
+        Lines of templates without a row are taken out of the file, so that nothing of an erased person stays in it.
+        Call it before the first `note`: a line that was just written has no row yet.
+        """
+        noted = self.read()
+        stored = _stored([template for templates in noted.values() for template in templates], store)
+        if any(template not in stored for templates in noted.values() for template in templates):
+            self._keep(noted, stored)
+        return {photo for photo, templates in noted.items() if stored.intersection(templates)}
+
     def note(self, photo: str, template_id: str) -> None:
         """Writes a line; it survives power loss when this returns."""
         with self._lock:
-            self._write(json.dumps({"photo": photo, "template": template_id}).encode() + b"\n")
+            self._write(_line(photo, template_id))
+
+    def _keep(self, noted: dict[str, list[str]], stored: Collection[str]) -> None:
+        if os.name != "posix":
+            return  # an open file cannot be replaced there
+        assert self._file is not None
+        draft = self._path.with_name(self._path.name + ".new")
+        draft.unlink(missing_ok=True)  # of a sweep that was killed; whoever holds the lock is alone here
+        swept = _opened(draft)
+        try:
+            # Locked before it has the name: nobody can find it free.
+            _lock(swept.fileno())
+            swept.writelines(_line(photo, t) for photo, templates in noted.items() for t in templates if t in stored)
+            swept.flush()
+            os.fsync(swept.fileno())
+            draft.replace(self._path)
+        except BaseException:
+            swept.close()
+            draft.unlink(missing_ok=True)
+            raise
+        self._file.close()
+        self._file = swept
+        _sync_folder(self._path.parent)
 
     def _write(self, line: bytes) -> None:
         assert self._file is not None
@@ -107,14 +144,18 @@ def photo_digest(person: str, content: bytes) -> str:
     return hashlib.sha256(len(whose).to_bytes(4, "big") + whose + content).hexdigest()
 
 
-def finished(noted: Mapping[str, list[str]], store: Store) -> set[str]:
-    """The photos of which a template is stored: the rows are the truth, not the journal. Read-only."""
-    ids = [template for templates in noted.values() for template in templates]
+def _stored(ids: list[str], store: Store) -> set[str]:
     stored: set[str] = set()
     with store.read() as uow:
         for begin in range(0, len(ids), CHUNK):
-            stored |= {template.id for template in uow.templates.with_ids(ids[begin : begin + CHUNK])}
-    return {photo for photo, templates in noted.items() if stored.intersection(templates)}
+            # A row that cannot be opened is a row all the same.
+            found = uow.templates.with_ids(ids[begin : begin + CHUNK], unreadable=stored.add)
+            stored |= {template.id for template in found}
+    return stored
+
+
+def _line(photo: str, template_id: str) -> bytes:
+    return json.dumps({"photo": photo, "template": template_id}).encode() + b"\n"
 
 
 def _parsed(line: bytes) -> tuple[str, str] | None:
@@ -124,6 +165,26 @@ def _parsed(line: bytes) -> tuple[str, str] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return (photo, template) if isinstance(photo, str) and isinstance(template, str) else None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+b")
+
+
+def _is_named(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    # Or power loss could bring back the lines of the erased.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int) -> None:

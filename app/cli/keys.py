@@ -36,7 +36,7 @@ def make(
     with open_rows(settings) as store:
         from app.actions.first_key import FirstKey
         from app.actions.keys import MakeKey
-        from app.main import RandomIdentifiers, SystemClock
+        from app.clock import RandomIdentifiers, SystemClock
 
         make_key = MakeKey(store, SystemClock(), RandomIdentifiers())
         # As the first start of the service does: there is never a home with keys and without an admin key.
@@ -66,7 +66,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="the id that `onelook keys
     """End a key at once; the last valid admin key stays."""
     with open_rows(Settings.read()) as store:
         from app.actions.keys import RevokeKey
-        from app.main import SystemClock
+        from app.clock import SystemClock
 
         RevokeKey(store, SystemClock())(key_id)
     typer.echo(f"{key_id} is revoked")

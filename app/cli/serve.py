@@ -16,8 +16,9 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from uvicorn import Config
+    from uvicorn import Config, Server
 
+    from app.routes.gate import Gate
     from app.routes.log import Log
 
 BACKLOG = 2048
@@ -34,14 +35,13 @@ def serve() -> None:
     sockets = bound_sockets(settings.host, settings.port)
     raise_file_limit()
     # Only now what takes seconds: a port that is taken is told at once.
-    from uvicorn import Server
-
     from app.main import build_parts, create_app
     from app.routes.log import make_log
 
     log = make_log(settings.log_format, settings.log_level)
     _log_libraries(log)
-    config = _config(settings, create_app(settings, build_parts(settings), log=log))
+    app = create_app(settings, build_parts(settings), log=log)
+    server = _server(_config(settings, app), app.state.gate)
     _spare_the_collector()
     try:
         for one in sockets:
@@ -53,7 +53,7 @@ def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     try:
-        Server(config).run(sockets)
+        server.run(sockets)
     except SystemExit as e:
         raise told("the service could not start: its log says why", REFUSED) from e
 
@@ -68,6 +68,18 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 100)
+
+
+def _server(config: "Config", gate: "Gate") -> "Server":
+    """The server that closes the gate at the signal: uvicorn's own would let new work in until the old has ended."""
+    from uvicorn import Server
+
+    class GatedServer(Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            gate.stop()
+            super().handle_exit(sig, frame)
+
+    return GatedServer(config)
 
 
 def _config(settings: Settings, app: "FastAPI") -> "Config":

@@ -69,11 +69,11 @@ def verify(
     Reasons: `poor_quality` below a `min_quality` that was asked for, or below the threshold and the floor;
     `below_threshold`; `not_yet_valid` and `expired` only for a face that did match.
     """
-    if min_quality is not None and quality < min_quality:
+    # `not (a >= b)` and not `a < b`: a quality that is NaN is poor, and a similarity that is NaN is no match.
+    if min_quality is not None and not quality >= min_quality:
         return NoMatch(similarity, "poor_quality")
-    # `not (a >= b)` and not `a < b`: a NaN is no match either.
     if similarity is None or not similarity >= point.threshold:
-        return NoMatch(similarity, "poor_quality" if quality < quality_floor else "below_threshold")
+        return NoMatch(similarity, "below_threshold" if quality >= quality_floor else "poor_quality")
     if validity is not None:
         return NoMatch(similarity, validity)
     return Match(similarity, template_id)

@@ -45,18 +45,28 @@ class Calibration:
         return _choose(self.verification, "fmr", target, accept_extrapolated=accept_extrapolated)
 
     def for_identification(
-        self, persons: int, target: float | None = None, *, accept_extrapolated: bool = False
+        self, compared: int, target: float | None = None, *, accept_extrapolated: bool = False
     ) -> OperatingPoint:
-        """The point for a gallery of `persons`: that of the smallest measured gallery at least as large.
+        """The point for a gallery: that of the smallest measured gallery at least as large.
 
-        A gallery larger than every measured one gets the points of the largest, marked `outgrown`.
+        compared: how many a face is compared with, the larger of persons and templates enrolled. What was measured
+        held one template a person, and a person's further templates are further chances of a false positive.
+
+        A gallery larger than every measured one gets the tightest measured point of the largest, marked `outgrown`,
+        but keeps no target that was asked for: that is refused, unless accept_extrapolated allows a bound for it.
         Raises UnsupportedTarget.
         """
         sizes = sorted({p.gallery_size for p in self.identification if p.gallery_size is not None})
-        fitting = next((size for size in sizes if size >= persons), sizes[-1])
+        fitting = next((size for size in sizes if size >= compared), sizes[-1])
         points = tuple(p for p in self.identification if p.gallery_size == fitting)
-        point = _choose(points, "fpir", target, accept_extrapolated=accept_extrapolated)
-        return point if fitting >= persons else replace(point, support=OUTGROWN)
+        if fitting >= compared:
+            return _choose(points, "fpir", target, accept_extrapolated=accept_extrapolated)
+        if target is None:
+            return replace(_choose(points, "fpir", None, accept_extrapolated=False), support=OUTGROWN)
+        if not accept_extrapolated:
+            raise UnsupportedTarget("fpir", None, _outgrown(compared, fitting))
+        # At one threshold FPIR grows at most as the number of comparisons does.
+        return _bounded(points, target, growth=compared / fitting)
 
 
 def _choose(
@@ -72,6 +82,22 @@ def _choose(
         least = min((p.target for p in allowed), default=None)
         raise UnsupportedTarget(kind, least, _refusal(kind, target, least, accept_extrapolated))
     return max(keeping, key=lambda p: p.target)
+
+
+def _bounded(points: Sequence[OperatingPoint], target: float, *, growth: float) -> OperatingPoint:
+    """The loosest point that still keeps the target when its rate is `growth` times as high."""
+    keeping = [p for p in points if p.target * growth <= target]
+    if not keeping:
+        least = min(p.target for p in points) * growth
+        raise UnsupportedTarget("fpir", least, _refusal("fpir", target, least, accept_extrapolated=True))
+    return replace(max(keeping, key=lambda p: p.target), support=EXTRAPOLATED)
+
+
+def _outgrown(compared: int, largest: int) -> str:
+    return (
+        f"The gallery holds {compared} persons or templates and no more than {largest} were measured, so that no FPIR "
+        "can be promised: leave the target out, or send accept_extrapolated=true."
+    )
 
 
 def _refusal(kind: str, target: float, least: float | None, accept_extrapolated: bool) -> str:

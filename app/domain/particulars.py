@@ -14,6 +14,8 @@ LONGEST_TEXT = 2000
 LONGEST_METADATA_BYTES = 4096
 DEEPEST_METADATA = 16
 MOST_GROUPS = 50
+# What the ids of erasure receipts begin with, before an underscore.
+RECEIPT = "era"
 
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~@:-]{0,99}")
 # Overrides of the writing direction make one name look like another on a screen; joiners are part of real names.
@@ -31,6 +33,9 @@ def person_id(text: str) -> str:
         raise InvalidField(
             "person_id", "1 to 100 letters, digits and . _ ~ @ : - are allowed, the first no punctuation."
         )
+    if text.startswith(f"{RECEIPT}_"):
+        # A receipt is found by its own id or by the person's: no text may be both.
+        raise InvalidField("person_id", f"It must not begin with {RECEIPT}_, as the ids of erasure receipts do.")
     return text
 
 

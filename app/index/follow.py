@@ -22,8 +22,17 @@ class FollowedGallery:
     meantime is simply not there, and a change that is applied twice does no harm.
     """
 
-    def __init__(self, store: Store, make_index: Callable[[], VectorIndex], model_id: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        make_index: Callable[[], VectorIndex],
+        model_id: str,
+        report: Callable[[str], object] = lambda text: None,
+    ) -> None:
+        """report: told once of each template that cannot be opened; such a one is not held, and matches nobody."""
         self._store = store
+        self._report = report
+        self._unreadable: set[str] = set()
         self._make_index = make_index
         self._model_id = model_id
         self._lock = threading.Lock()
@@ -41,7 +50,7 @@ class FollowedGallery:
             # Noted before the rows are read: what is written meanwhile is applied again, and none is skipped.
             head = uow.changes.head()
             fresh = _Held(self._make_index())
-            for batch in _batches(uow.templates.of_model(self._model_id)):
+            for batch in _batches(uow.templates.of_model(self._model_id, unreadable=self._pass_over)):
                 fresh.put(batch)
             self._held, self._seq = fresh, max(head, self._seq)
         return self._seq
@@ -84,10 +93,17 @@ class FollowedGallery:
     def _apply(self, changes: Iterable[Change], uow: UnitOfWork) -> None:
         touched = {change.id: change.op for change in changes if change.kind == "template"}
         wanted = [id_ for id_, last_op in touched.items() if last_op != "remove"]
-        present = [t for t in uow.templates.with_ids(wanted) if t.model_id == self._model_id] if wanted else []
+        rows = uow.templates.with_ids(wanted, unreadable=self._pass_over) if wanted else []
+        present = [t for t in rows if t.model_id == self._model_id]
         kept = {template.id for template in present}
         self._held.put(present)
         self._held.drop([id_ for id_ in touched if id_ not in kept])
+
+    def _pass_over(self, template_id: str) -> None:
+        # One altered row must not keep everybody else out. Only under the lock.
+        if template_id not in self._unreadable:
+            self._unreadable.add(template_id)
+            self._report(f"the template {template_id} cannot be opened and is not compared: run `onelook doctor`")
 
 
 class _Held:

@@ -59,7 +59,7 @@ async def access(request: Request) -> None:
         return
     desk = desk_of(request)
     if scope == METRICS:
-        if request.client is not None and request.client.host in desk.settings.metrics_allow:
+        if request.client is not None and desk.settings.allows_metrics(request.client.host):
             return
         scope = "admin"
     key = await desk.on_rows(desk.authenticate, sent_key(request))

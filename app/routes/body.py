@@ -8,23 +8,36 @@ import anyio
 from starlette.requests import Request
 
 from app.errors import InvalidField, UnsupportedMedia
+from app.routes.budget import Held
+from app.routes.desk import Desk
+from app.routes.facts import facts_of
 from app.routes.kinds import strict_json
 from app.routes.problems import BodyTooLarge, Malformed, SlowBody
-from app.settings import Settings
 
 MOST_FIELDS = 200
+# Parsed in the event loop: what needs no picture is small.
+LARGEST_OBJECT = 64 * 1024
+# Text of a few megabytes can stand for gigabytes of nested values.
+MOST_VALUES = 10_000
 JSON = "application/json"
 
 
-async def read(request: Request, settings: Settings) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as it is, SlowBody, UnsupportedMedia where it is compressed."""
+async def read(request: Request, desk: Desk, largest: int | None = None) -> bytes:
+    """The whole body, of `largest` bytes at most, or of what the settings allow.
+
+    Its bytes count against the budget of the desk until the request ends. Raises BodyTooLarge as soon as it is,
+    SlowBody, Crowded when the budget is spent, UnsupportedMedia where it is compressed.
+    """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise UnsupportedMedia("Send the body without Content-Encoding.")
-    limit = settings.max_body_bytes
+    settings = desk.settings
+    limit = settings.max_body_bytes if largest is None else min(largest, settings.max_body_bytes)
     too_large = f"The body has more than {limit} bytes: send a smaller one."
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise BodyTooLarge(too_large)
+    held = Held(desk.bodies)
+    facts_of(request).at_end.append(held.give_back)
     chunks: list[bytes] = []
     size = 0
     try:
@@ -33,22 +46,28 @@ async def read(request: Request, settings: Settings) -> bytes:
                 size += len(chunk)
                 if size > limit:
                     raise BodyTooLarge(too_large)
+                held.take(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
         raise SlowBody(f"The body took longer than {settings.body_timeout_s:g} s: use a better connection.") from None
     return b"".join(chunks)
 
 
-async def read_object(request: Request, settings: Settings, *also: str) -> dict[str, Any]:
-    """A body that is a JSON object. Raises UnsupportedMedia for a type other than JSON and `also`, Malformed."""
+async def read_object(request: Request, desk: Desk, *also: str) -> dict[str, Any]:
+    """A body of 64 KiB at most that is a JSON object.
+
+    Raises UnsupportedMedia for a type other than JSON and `also`, Malformed, and what `read` raises.
+    """
     no_query(request)
     if media_type(request) not in (JSON, *also):
         raise UnsupportedMedia(f"Send the fields as {JSON}.")
-    return parse_object(await read(request, settings))
+    return parse_object(await read(request, desk, LARGEST_OBJECT))
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Bytes -> JSON object. Raises Malformed."""
+    """Bytes -> JSON object. Raises Malformed, before any parsing where it may hold more than 10,000 values."""
+    if body.count(b"[") + body.count(b"{") > MOST_VALUES or body.count(b",") > MOST_VALUES:
+        raise Malformed("The JSON has too many values.")
     try:
         value = strict_json(body)
     except (ValueError, RecursionError):

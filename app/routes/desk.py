@@ -23,6 +23,7 @@ from app.actions.verify import VerifyPair, VerifyPerson
 from app.domain.operating_point import Calibration
 from app.errors import Busy, NotReady
 from app.ports import Gallery, Store
+from app.routes.budget import ByteBudget
 from app.settings import Settings
 
 P = ParamSpec("P")
@@ -83,12 +84,28 @@ class Desk:
     make_key: MakeKey
     list_keys: ListKeys
     revoke_key: RevokeKey
+    bodies: ByteBudget
     rows: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
+    # Each kind of work has threads of its own, so that none of them keeps keys from being checked.
+    writes: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
+    parses: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
     pictures: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(96))
 
     async def on_rows(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs work that only reads or writes rows, in a thread."""
+        """Runs work that only reads rows, in a thread."""
         return await anyio.to_thread.run_sync(functools.partial(work, *args, **kwargs), limiter=self.rows)
+
+    async def on_writes(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs work that writes rows, in a thread of a crew of its own. Raises Busy when all of it is taken."""
+        # Writers wait for each other: there is one write lock.
+        if self.writes.available_tokens < 1:
+            raise Busy("Too many changes are waiting: try again in a second.")
+        return await anyio.to_thread.run_sync(functools.partial(work, *args, **kwargs), limiter=self.writes)
+
+    async def on_parses(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs work that takes a large body apart, in a thread of a small crew, after waiting for one."""
+        # What waits is bounded by `bodies`, and no parse waits for anything but the processor.
+        return await anyio.to_thread.run_sync(functools.partial(work, *args, **kwargs), limiter=self.parses)
 
     async def on_pictures(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that reads pictures, in a thread of a larger crew. Raises Busy when all of it is taken."""

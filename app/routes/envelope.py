@@ -7,6 +7,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.errors import Corrupt
 from app.routes.facts import PLACE, Facts, header, sane_request_id, template_of
 from app.routes.log import Log, describe_fault
 from app.routes.problems import internal
@@ -62,6 +63,8 @@ class Envelope:
             if not status:
                 await internal(facts.request_id)(scope, receive, send_in_envelope)
         finally:
+            for end in facts.at_end:
+                end()
             self._tell(scope, status, time.perf_counter() - began, facts)
 
     def _tell(self, scope: Scope, status: int, seconds: float, facts: Facts) -> None:
@@ -80,6 +83,9 @@ class Envelope:
         if facts.fault is None:
             self._log.info("request", **entry)
         else:
+            if isinstance(facts.fault, Corrupt):
+                # Our own sentence, with ids and paths and nothing of anybody's face or name: what to restore.
+                entry["reason"] = facts.fault.detail
             self._log.error("request", **entry, fault=describe_fault(facts.fault))
 
 

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -17,13 +18,14 @@ _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(slots=True)
 class Facts:
-    """Filled on the way in; fault: an error of our own, for the log alone."""
+    """Filled on the way in; fault: an error of our own, for the log alone; at_end: called once the request ended."""
 
     request_id: str
     key: Key | None = None
     decisions: list[str] = field(default_factory=list)
     timings: Timings | None = None
     fault: BaseException | None = None
+    at_end: list[Callable[[], None]] = field(default_factory=list)
 
 
 def facts_of(request: Request) -> Facts:

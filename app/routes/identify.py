@@ -60,7 +60,10 @@ class GalleryBody(TypedDict):
 
 
 class ResultBody(TypedDict):
-    """One face's answer; nobody is named, and no closeness shown, unless recognized or for a key with `candidates`."""
+    """One face's answer; nobody is named, and no closeness shown, unless recognized or for a key with `candidates`.
+
+    margin: how much closer than the second person; null without `candidates`, for it tells how close a rival is.
+    """
 
     decision: str
     person: WhoBody | None
@@ -142,6 +145,9 @@ def _result(one: Answer, threshold: float, key: Key) -> ResultBody:
     if isinstance(found, Recognized):
         person, reason = found.candidate.person, None
         similarity, margin = found.candidate.similarity, found.margin
+        if not key.holds("candidates"):
+            # The person's own closeness less the margin is the rival's.
+            margin = None
     else:
         person, reason = None, found.reason
         similarity, margin = found.best, found.margin

@@ -41,10 +41,10 @@ class ImageForm:
         if kind not in (body.JSON, FORM, *RAW) and not kind.startswith("image/"):
             raise UnsupportedMedia(f"Send the image as {FORM}, as {body.JSON}, or as image/jpeg and the like.")
         query = body.query(request)
-        content = await body.read(request, desk.settings)
+        content = await body.read(request, desk)
         header = request.headers["content-type"]
         if len(content) > LARGE:
-            return await desk.on_rows(self._parse, content, kind, header, query, desk.settings.max_image_bytes)
+            return await desk.on_parses(self._parse, content, kind, header, query, desk.settings.max_image_bytes)
         return self._parse(content, kind, header, query, desk.settings.max_image_bytes)
 
     def openapi(self) -> dict[str, Any]:

@@ -66,8 +66,8 @@ router = APIRouter(tags=["keys"])
 async def make_key(request: Request) -> Response:
     """Makes a key. Its text is shown once, and only a digest of it is stored."""
     desk = desk_of(request)
-    asked = MAKE.from_object(await body.read_object(request, desk.settings))
-    key, secret = await desk.on_rows(desk.make_key, asked["name"], asked["scopes"], asked["expires_at"])
+    asked = MAKE.from_object(await body.read_object(request, desk))
+    key, secret = await desk.on_writes(desk.make_key, asked["name"], asked["scopes"], asked["expires_at"])
     shown: NewKeyBody = {**_key_body(key), "key": secret}
     return answer(shown, 201)
 
@@ -95,7 +95,7 @@ async def revoke_key(request: Request, key_id: str) -> Response:
     """Ends a key at once."""
     body.no_query(request)
     desk = desk_of(request)
-    return answer(_key_body(await desk.on_rows(desk.revoke_key, key_id)))
+    return answer(_key_body(await desk.on_writes(desk.revoke_key, key_id)))
 
 
 def _key_body(key: Key) -> KeyBody:

@@ -97,8 +97,8 @@ async def change_person(request: Request, person_id: str) -> Response:
     if_match = request.headers.get("if-match")
     if if_match is None:
         raise IfMatchRequired
-    changes = CHANGE.changes(await body.read_object(request, desk.settings, MERGE_PATCH))
-    return _tagged(await desk.on_rows(desk.change_person, person_id, changes, _revision(if_match)))
+    changes = CHANGE.changes(await body.read_object(request, desk, MERGE_PATCH))
+    return _tagged(await desk.on_writes(desk.change_person, person_id, changes, _revision(if_match)))
 
 
 @router.delete(
@@ -108,7 +108,7 @@ async def erase_person(request: Request, person_id: str) -> Response:
     """Erases a person for good, and proves it."""
     body.no_query(request)
     desk = desk_of(request)
-    return answer(receipt_body(await desk.on_rows(desk.erase, person_id)))
+    return answer(receipt_body(await desk.on_writes(desk.erase, person_id)))
 
 
 def _tagged(person: Person) -> Response:

@@ -28,6 +28,10 @@ class SlowBody(OnelookError):
     """The body took too long to arrive: send it again over a better connection."""
 
 
+class Crowded(errors.Busy):
+    """Too many bodies are on their way: try again in a second."""
+
+
 class BodyTooLarge(OnelookError):
     """The body has more bytes than the limit: send a smaller one."""
 
@@ -136,12 +140,13 @@ def problem(
 
 
 def problem_of(error: OnelookError, request_id: str, *, may_name_people: bool = False) -> Response:
-    """The problem that tells an error; a fault of our own is told without its text."""
+    """The problem that tells an error; a fault of our own, and what is stored and corrupt, without its text."""
     status, code = row_of(type(error))
     if code == "internal":
         return internal(request_id)
     members = _members(error, may_name_people=may_name_people)
-    return problem(status, code, error.detail, request_id, members, _headers(error, status))
+    detail = errors.NotReady().detail if isinstance(error, errors.Corrupt) else error.detail
+    return problem(status, code, detail, request_id, members, _headers(error, status))
 
 
 def internal(request_id: str) -> Response:
@@ -154,7 +159,7 @@ async def on_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, OnelookError):
         raise error
     facts = request.scope["onelook"]
-    if row_of(type(error))[0] == 500:
+    if isinstance(error, errors.Corrupt) or row_of(type(error))[0] == 500:
         facts.fault = error
     may_name_people = facts.key is not None and facts.key.holds("identify")
     return problem_of(error, facts.request_id, may_name_people=may_name_people)
@@ -168,7 +173,8 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problem(404, "not_found", "There is no such path; /docs lists them.", request_id)
     if error.status_code == 405:
-        return problem(405, "method", "The header Allow says what can be done here.", request_id, None, error.headers)
+        headers = {"Allow": ", ".join(sorted(request.app.state.methods(request.scope)))}
+        return problem(405, "method", "The header Allow says what can be done here.", request_id, None, headers)
     return problem(400, "malformed", "The request cannot be understood.", request_id, None, error.headers)
 
 
@@ -207,6 +213,9 @@ def _members(error: OnelookError, *, may_name_people: bool) -> dict[str, Any]:
 
 def _headers(error: OnelookError, status: int) -> dict[str, str]:
     match error:
+        case Crowded():
+            # The rest of the body is still on its way, and nobody will read it.
+            return {"Retry-After": str(error.retry_after_s), "Connection": "close"}
         case errors.Unavailable():
             return {"Retry-After": str(error.retry_after_s)}
         case errors.Corrupt():
@@ -214,6 +223,5 @@ def _headers(error: OnelookError, status: int) -> dict[str, str]:
         case errors.Erased():
             return {"Link": f'</erasures/{error.person_id}>; rel="related"'}
         case BodyTooLarge() | SlowBody():
-            # The rest of the body is still on its way, and nobody will read it.
-            return {"Connection": "close"}
+            return {"Connection": "close"}  # for the same reason
     return {"WWW-Authenticate": "Bearer"} if status == 401 else {}

@@ -103,7 +103,7 @@ async def remove_template(request: Request, person_id: str, template_id: str) ->
     """Forgets one look at a person."""
     body.no_query(request)
     desk = desk_of(request)
-    seq = await desk.on_rows(desk.remove_template, person_id, template_id)
+    seq = await desk.on_writes(desk.remove_template, person_id, template_id)
     shown: TemplateRemovedBody = {"person_id": person_id, "template_id": template_id, "index_seq": seq}
     return answer(shown)
 

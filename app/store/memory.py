@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -170,11 +170,14 @@ class _Templates(_Repository):
     def of(self, person_id: str) -> list[Template]:
         return _oldest_first(self._uow.rows(), person_id)
 
-    def with_ids(self, template_ids: Sequence[str]) -> list[Template]:
+    # Nothing is sealed here, and so nothing is ever `unreadable`.
+    def with_ids(
+        self, template_ids: Sequence[str], *, unreadable: Callable[[str], object] | None = None
+    ) -> list[Template]:
         held = self._uow.rows().templates
         return [held[id_] for id_ in dict.fromkeys(template_ids) if id_ in held]
 
-    def of_model(self, model_id: str) -> Iterator[Template]:
+    def of_model(self, model_id: str, *, unreadable: Callable[[str], object] | None = None) -> Iterator[Template]:
         return iter([t for t in self._uow.rows().templates.values() if t.model_id == model_id])
 
     def remove(self, person_id: str, template_id: str) -> bool:

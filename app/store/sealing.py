@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +56,20 @@ class Sealer:
         return np.frombuffer(plain, "<f4").astype(np.float32, copy=False)
 
 
-def master_key(home: Path) -> bytes:
+def master_key(home: Path, *, anything_sealed: Callable[[], bool] = lambda: False) -> bytes:
     """The 32 bytes in `<home>/keys/master.key`, made at the first start. Raises Misconfigured when it cannot be used.
 
-    Several processes may start at once: the first file that is complete counts, for all of them.
+    Several processes may start at once: the first file that is complete counts, for all of them. anything_sealed:
+    asked where there is no key; a new one could not open what is there, so none is made.
     """
     path = home / "keys" / "master.key"
     if not path.exists():
+        # Looked for again: another process may have made it, and sealed a first template, since.
+        if anything_sealed() and not path.exists():
+            raise Misconfigured(
+                f"{path} is missing and the database holds templates sealed with it: put keys/master.key back from a "
+                "backup; without it nobody can be recognized"
+            )
         _make(path)
     if os.name == "posix" and path.stat().st_mode & 0o077:
         raise Misconfigured(f"{path} can be read by others: chmod 600 {path}")

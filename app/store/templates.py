@@ -1,16 +1,17 @@
 """Templates in SQL: sealed when written, opened when read."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select
 
 from app.domain.face import Quality
 from app.domain.person import Template
-from app.errors import UnknownPerson
+from app.errors import SealBroken, UnknownPerson
 from app.store.changes import SqlChanges
+from app.store.engine import reading_engine
 from app.store.sealing import Sealer
 from app.store.tables import PERSONS, TEMPLATES, listed
 
@@ -34,6 +35,8 @@ _OF_MODEL = (
     .limit(PIECE)
 )
 _COUNT = select(func.count()).select_from(TEMPLATES)
+_ANY = select(exists().select_from(TEMPLATES))
+_ANY_BY_KEY = select(exists().where(TEMPLATES.c.key_id == bindparam("key_id")))
 _MODELS = select(TEMPLATES.c.model_id).distinct()
 _HAS_PERSON = select(exists().where(PERSONS.c.id == bindparam("person_id")))
 _INSERT = insert(TEMPLATES)
@@ -43,7 +46,10 @@ _DELETE = delete(TEMPLATES).where(
 
 
 class SqlTemplates:
-    """Fits `ports.Templates`. Reading raises SealBroken when a vector cannot be opened."""
+    """Fits `ports.Templates`. Reading raises SealBroken when a template cannot be opened.
+
+    Where a caller gives `unreadable`, such rows are left out instead, and their ids go there.
+    """
 
     def __init__(self, connection: Connection, changes: SqlChanges, sealer: Sealer) -> None:
         self._connection = connection
@@ -69,18 +75,21 @@ class SqlTemplates:
 
     def of(self, person_id: str) -> list[Template]:
         """The person's templates, oldest first."""
-        return self._opened(_OF, {"person_id": person_id})
+        return list(self._readable(self._connection.execute(_OF, {"person_id": person_id}).all(), None))
 
-    def with_ids(self, template_ids: Sequence[str]) -> list[Template]:
+    def with_ids(
+        self, template_ids: Sequence[str], *, unreadable: Callable[[str], object] | None = None
+    ) -> list[Template]:
         """Those of these templates that still have a row; one query."""
-        return self._opened(_WITH_IDS, {"template_ids": json.dumps(list(template_ids))})
+        rows = self._connection.execute(_WITH_IDS, {"template_ids": json.dumps(list(template_ids))})
+        return list(self._readable(rows.all(), unreadable))
 
-    def of_model(self, model_id: str) -> Iterator[Template]:
+    def of_model(self, model_id: str, *, unreadable: Callable[[str], object] | None = None) -> Iterator[Template]:
         """Every template of that model in order of id, read in pieces, each as committed when it is read."""
         after = ""
-        while piece := self._opened(_OF_MODEL, {"model_id": model_id, "after": after}):
-            yield from piece
-            after = piece[-1].id
+        while rows := self._connection.execute(_OF_MODEL, {"model_id": model_id, "after": after}).all():
+            yield from self._readable(rows, unreadable)
+            after = rows[-1].id
 
     def remove(self, person_id: str, template_id: str) -> bool:
         """Deletes for good, and writes a change `template remove`; False when there is no such row."""
@@ -97,11 +106,36 @@ class SqlTemplates:
         """The model ids that templates were made by."""
         return frozenset(self._connection.execute(_MODELS).scalars())
 
-    def _opened(self, query: Select[Any], values: dict[str, Any]) -> list[Template]:
-        return [self._open(row) for row in self._connection.execute(query, values)]
+    def _readable(self, rows: Sequence[Any], unreadable: Callable[[str], object] | None) -> Iterator[Template]:
+        for row in rows:
+            try:
+                template = self._open(row)
+            except SealBroken:
+                if unreadable is None:
+                    raise
+                unreadable(row.id)
+            else:
+                yield template
 
-    def _open(self, row: Sequence[Any]) -> Template:
+    def _open(self, row: Any) -> Template:
         id_, person_id, model_id, quality, created_at, key_id, sealed = row
         vector = self._sealer.open(sealed, key_id, id_, person_id, model_id)
-        reasons = tuple(quality.pop("reasons"))
-        return Template(id_, person_id, model_id, Quality(reasons=reasons, **quality), created_at, vector)
+        try:
+            read = Quality(**{**quality, "reasons": tuple(quality["reasons"])})
+        except (KeyError, TypeError) as e:
+            raise SealBroken(f"The quality of the template {id_} was altered. Restore it from a backup.") from e
+        return Template(id_, person_id, model_id, read, created_at, vector)
+
+
+def any_stored(url: str, *, key_id: str | None = None) -> bool:
+    """Whether the database, which `migrate` brought up to date, holds a template, or one sealed by that key. Read-only.
+
+    It needs no key.
+    """
+    engine = reading_engine(url)
+    try:
+        with engine.connect() as connection:
+            query = _ANY if key_id is None else _ANY_BY_KEY
+            return bool(connection.execute(query, {"key_id": key_id}).scalar())
+    finally:
+        engine.dispose()

@@ -1,13 +1,19 @@
+import asyncio
 import dataclasses
 import stat
 import threading
 import time
 
+import numpy as np
 import pytest
 
+from app.clock import RandomIdentifiers, SystemClock
+from app.domain.face import Quality
+from app.domain.person import Person, Template
 from app.errors import Misconfigured
-from app.main import RandomIdentifiers, SystemClock, build_parts
+from app.main import build_parts, open_store
 from app.settings import Settings
+from models.errors import WeightsError
 
 
 def test_the_first_start_makes_an_admin_key_that_only_we_can_read_and_prints_it_once(make_service, settings, capfd):
@@ -171,3 +177,68 @@ def test_ids_sort_by_time_and_do_not_repeat():
     assert len(first) == len("per_") + 20
     assert len(ids.secret()) >= 43
     assert SystemClock().now().utcoffset().total_seconds() == 0
+
+
+def stored_template(settings):
+    """A home with one person of one template, sealed with the home's key."""
+    now = SystemClock().now()
+    store = open_store(settings)
+    with store.write() as uow:
+        uow.people.add(Person("p", "P", now, now))
+        quality = Quality(0.9, (), 80, 0, 0, 0, 1, 1, 0)
+        uow.templates.add(Template("t", "p", "model", quality, now, np.eye(1, 128, dtype=np.float32)[0]))
+        uow.commit()
+    store.close()
+    return settings.home / "keys" / "master.key"
+
+
+def test_refuses_to_start_without_the_key_of_what_is_stored(settings):
+    path = stored_template(settings)
+    key = path.read_bytes()
+    path.unlink()
+    with pytest.raises(Misconfigured, match=r"put keys/master\.key back"):
+        open_store(settings)
+    assert not path.exists()
+    path.touch(0o600)
+    path.write_bytes(b"k" * 32)
+    with pytest.raises(Misconfigured, match="not the key"):
+        open_store(settings)
+    path.write_bytes(key)
+    open_store(settings).close()
+
+
+def test_weights_that_cannot_be_used_are_misconfigured(settings, monkeypatch):
+    def reader(**options):
+        raise WeightsError("sface.safetensors is missing: install the distribution again")
+
+    monkeypatch.setattr("app.main.NetworkFaceReader", reader)
+    with pytest.raises(Misconfigured, match=r"sface\.safetensors is missing"):
+        build_parts(settings)
+
+
+def test_writers_that_wait_keep_nobody_from_reading_and_further_ones_are_told_busy(service):
+    key, go = service.admin, threading.Event()
+
+    async def crowd():
+        most = int(service.desk.writes.total_tokens)
+        writers = [asyncio.create_task(service.desk.on_writes(go.wait, 10)) for _ in range(most)]
+        while service.desk.writes.available_tokens:
+            await asyncio.sleep(0.001)
+        return writers
+
+    async def gather(writers):
+        return await asyncio.gather(*writers)
+
+    writers = service.run(crowd())
+    try:
+        assert service.call("GET", "/keys", key=key).status_code == 200
+        assert service.call("GET", "/health/ready", key=key).status_code == 200
+        large = service.photo("/detect", b"x" * 2_000_000, key=key)
+        assert large.json()["code"] == "unreadable_image"
+        answer = service.call("POST", "/keys", key=key, json={"name": "one more", "scopes": ["detect"]})
+        assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "busy", "1")
+    finally:
+        go.set()
+        service.run(gather(writers))
+    answer = service.call("POST", "/keys", key=key, json={"name": "one more", "scopes": ["detect"]})
+    assert answer.status_code == 201

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from pydantic import ValidationError
 
@@ -65,3 +67,20 @@ def test_settings_do_not_change():
 def test_the_database_lies_in_the_home_unless_it_is_named(tmp_path):
     assert Settings(home=tmp_path).sqlalchemy_url() == f"sqlite:///{tmp_path / 'onelook.db'}"
     assert Settings(database_url="sqlite:////x.db").sqlalchemy_url() == "sqlite:////x.db"
+
+
+@pytest.mark.parametrize("name", ["ONELOOK_TRUSTED_PROXIES", "ONELOOK_METRICS_ALLOW"])
+@pytest.mark.parametrize("entry", ["*", "", "0.0.0.0/0", "::/0", "proxy", "10.0.0.5/8", " 10.0.0.5", "10.0.0.256"])
+def test_a_list_of_machines_names_machines_and_not_everybody(name, entry):
+    with pytest.raises(Misconfigured, match=f"{name}: .*each entry must be an IP address"):
+        Settings.read({"ONELOOK_HOST": "0.0.0.0", name: json.dumps(["10.0.0.9", entry])})
+
+
+def test_metrics_are_allowed_to_addresses_and_networks():
+    settings = Settings.read({"ONELOOK_METRICS_ALLOW": '["10.1.2.0/24", "10.0.0.5", "fd00::/8"]'})
+    allowed = ("10.1.2.3", "10.0.0.5", "fd00::1", "::ffff:10.0.0.5")
+    assert [
+        host
+        for host in (*allowed, "10.1.3.1", "10.0.0.6", "fe80::1", "testclient", "")
+        if settings.allows_metrics(host)
+    ] == [*allowed]

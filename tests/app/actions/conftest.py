@@ -1,10 +1,73 @@
+import contextlib
+import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from app.actions.erase import Erase
 from app.actions.identify import Identify
 from app.actions.verify import VerifyPair, VerifyPerson
+
+
+class Lagging:
+    """A gallery that cannot follow what is written after it was asked `works` times."""
+
+    def __init__(self, gallery, works):
+        self._gallery, self._works = gallery, works
+
+    def __getattr__(self, name):
+        return getattr(self._gallery, name)
+
+    def catch_up(self):
+        self._works -= 1
+        if self._works < 0:
+            raise RuntimeError("broken")
+        return self._gallery.catch_up()
+
+
+class Meeting:
+    """A gallery in which two that look for duplicates at the same time meet, if they are let."""
+
+    def __init__(self, gallery):
+        self._gallery, self._meeting = gallery, threading.Barrier(2)
+
+    def __getattr__(self, name):
+        return getattr(self._gallery, name)
+
+    def search(self, vector, k):
+        hits = self._gallery.search(vector, k)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self._meeting.wait(0.2)
+        return hits
+
+
+@pytest.fixture
+def stretched(reader):
+    """Makes the face of a picture have a vector that is so many times as long; infinity: one part of it is infinite."""
+
+    def stretch(image, factor):
+        (face,) = reader.readings[image]
+        vector = face.embedding.copy()
+        if np.isfinite(factor):
+            vector *= np.float32(factor)
+        else:
+            vector[vector.argmax()] = factor
+        reader.readings[image] = (replace(face, embedding=vector),)
+        return image
+
+    return stretch
+
+
+@pytest.fixture
+def lagging(gallery):
+    """Makes a gallery that follows only so many times."""
+    return lambda works: Lagging(gallery, works)
+
+
+@pytest.fixture
+def meeting(gallery) -> Meeting:
+    return Meeting(gallery)
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from app.actions.add_template import AddTemplate
+from app.actions.enroll import Enrolment
 from app.actions.remove_template import RemoveTemplate
 from app.errors import DuplicatePerson, Erased, NoFace, NotSamePerson, PoorQuality, UnknownPerson
 
@@ -77,3 +81,38 @@ def test_stores_nothing_of_a_person_who_was_erased_meanwhile(enrolled, add_templ
         add_template(pictures.of("ann"), "ann", override=True)
     with store.read() as uow:
         assert uow.templates.count() == 0
+
+
+def test_a_face_is_not_enrolled_while_it_is_added_to_somebody_else(
+    enrolled, add_template, enroll, pictures, meeting, store
+):
+    enrolled("ann")
+    image = pictures.of("ann", 0.55)
+    adding, enrolling = (dataclasses.replace(action, gallery=meeting) for action in (add_template, enroll))
+
+    def attempt(action):
+        try:
+            action()
+        except DuplicatePerson:
+            return "duplicate"
+        return "stored"
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = pool.map(attempt, [lambda: adding(image, "ann"), lambda: enrolling(image, Enrolment("Eve"))])
+        assert sorted(outcomes) == ["duplicate", "stored"]
+    with store.read() as uow:
+        assert uow.templates.count() == 2
+
+
+def test_refuses_a_face_of_somebody_else_who_was_deactivated(enrolled, add_template, pictures, change):
+    enrolled("ann")
+    change(enrolled("bob"), active=False)
+    with pytest.raises(DuplicatePerson):
+        add_template(pictures.of("ann", 0.7, like="bob"), "ann")
+
+
+def test_a_template_is_stored_though_the_index_cannot_follow(enrolled, add_template, pictures, store, lagging, reports):
+    enrolled("ann")
+    added = dataclasses.replace(add_template, gallery=lagging(1), report=reports.append)(pictures.of("ann"), "ann")
+    assert (added.index_seq, len(reports)) == (2, 1)
+    assert templates_of(store, "ann")[-1] == added.template.id

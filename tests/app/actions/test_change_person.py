@@ -1,3 +1,4 @@
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -64,3 +65,11 @@ def test_refuses_a_person_who_is_not_there(enrolled, change_person, erase):
     erase("ann")
     with pytest.raises(Erased):
         change_person("ann", {"name": "x"}, 1)
+
+
+def test_a_change_is_stored_though_the_index_cannot_follow(enrolled, change_person, store, lagging, reports):
+    enrolled("ann")
+    changed = dataclasses.replace(change_person, gallery=lagging(0), report=reports.append)("ann", {"name": "Bea"}, 1)
+    assert (changed.name, len(reports)) == ("Bea", 1)
+    with store.read() as uow:
+        assert uow.people.get("ann") == changed

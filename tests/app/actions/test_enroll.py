@@ -1,5 +1,5 @@
-import contextlib
 import dataclasses
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -68,25 +68,9 @@ def test_of_two_at_once_with_one_id_only_the_first_is_stored(enroll, pictures, r
         assert (uow.people.count(), uow.templates.count()) == (1, 1)
 
 
-class Meeting:
-    """A gallery in which two that look for duplicates at the same time meet, if they are let."""
-
-    def __init__(self, gallery):
-        self._gallery, self._meeting = gallery, threading.Barrier(2)
-
-    def __getattr__(self, name):
-        return getattr(self._gallery, name)
-
-    def search(self, vector, k):
-        hits = self._gallery.search(vector, k)
-        with contextlib.suppress(threading.BrokenBarrierError):
-            self._meeting.wait(0.2)
-        return hits
-
-
-def test_of_two_at_once_with_one_face_only_the_first_is_stored(enroll, pictures, gallery, store):
+def test_of_two_at_once_with_one_face_only_the_first_is_stored(enroll, pictures, meeting, store):
     images = [pictures.of("ann"), pictures.of("ann", 0.9)]
-    at_once = dataclasses.replace(enroll, gallery=Meeting(gallery))
+    at_once = dataclasses.replace(enroll, gallery=meeting)
 
     def attempt(image):
         try:
@@ -123,9 +107,29 @@ def test_records_the_duplicates_when_they_are_allowed(enrolled, enroll, pictures
         assert uow.people.count() == 2
 
 
-def test_somebody_who_may_not_match_is_no_duplicate(enrolled, enroll, pictures, store, change):
+def test_somebody_who_opted_out_is_no_duplicate(enrolled, enroll, pictures, change):
     change(enrolled("ann"), face_opt_out=True)
     assert enroll(pictures.of("ann"), Enrolment("Ann again")).duplicates == ()
+
+
+def test_somebody_who_was_deactivated_cannot_be_enrolled_anew(enrolled, enroll, pictures, store, change):
+    change(enrolled("ann"), active=False)
+    with pytest.raises(DuplicatePerson) as refusal:
+        enroll(pictures.of("ann"), Enrolment("Eve"))
+    assert [one.person_id for one in refusal.value.lookalikes] == ["ann"]
+    with store.read() as uow:
+        assert uow.people.count() == 1
+
+
+def test_what_is_stored_is_answered_though_the_index_cannot_follow(enroll, pictures, store, gallery, lagging, reports):
+    enroll = dataclasses.replace(enroll, gallery=lagging(1), report=reports.append)
+    done = enroll(pictures.of("ann"), Enrolment("Ann"))
+    assert reports == ["the index could not follow a change that is stored: RuntimeError"]
+    with store.read() as uow:
+        assert done.index_seq == uow.changes.head() == 1
+        assert uow.people.get(done.person.id) == done.person
+    assert gallery.catch_up() == 1
+    assert gallery.holds_any([done.template.id])
 
 
 def test_a_dry_run_says_what_would_happen_and_stores_nothing(enroll, pictures, store, gallery):
@@ -167,9 +171,10 @@ def test_refuses_a_quality_that_is_not_enough(enroll, pictures, quality):
         enroll(pictures.of("ann", quality=quality), Enrolment("Ann"))
 
 
-def test_refuses_a_vector_that_is_not_finite(enroll, pictures, store):
+@pytest.mark.parametrize("factor", [math.nan, math.inf, 0.0, 3.0, 1.002, 0.998])
+def test_refuses_a_vector_that_is_not_finite_or_not_of_unit_length(enroll, pictures, store, stretched, factor):
     with pytest.raises(PoorQuality):
-        enroll(pictures.of("ann", float("nan")), Enrolment("Ann"))
+        enroll(stretched(pictures.of("ann"), factor), Enrolment("Ann"))
     assert nothing_stored(store)
 
 
@@ -193,6 +198,7 @@ def test_refuses_bytes_that_are_no_picture(enroll, store):
         ("person_id", {"person_id": "../etc"}),
         ("person_id", {"person_id": "a/b"}),
         ("person_id", {"person_id": "x" * 101}),
+        ("person_id", {"person_id": "era_01"}),
         ("external_id", {"external_id": "\0"}),
         ("metadata", {"metadata": {"x": "y" * 4096}}),
         ("metadata", {"metadata": {"x": "\0"}}),

@@ -8,23 +8,7 @@ import pytest
 from app.actions.enroll import Enrolment
 from app.actions.erase import FindReceipt
 from app.actions.people import FindPerson
-from app.errors import Erased, PersonExists, SealBroken, UnknownErasure, UnknownPerson
-
-
-class BrokenGallery:
-    """Fails from the n-th call of catch_up on."""
-
-    def __init__(self, gallery, works):
-        self._gallery, self._works = gallery, works
-
-    def __getattr__(self, name):
-        return getattr(self._gallery, name)
-
-    def catch_up(self):
-        self._works -= 1
-        if self._works < 0:
-            raise RuntimeError("broken")
-        return self._gallery.catch_up()
+from app.errors import Busy, Erased, PersonExists, SealBroken, UnknownErasure, UnknownPerson
 
 
 def test_removes_rows_and_index_and_proves_it(enrolled, erase, store, gallery, pictures, clock):
@@ -135,10 +119,10 @@ def test_a_person_whose_template_cannot_be_opened_is_erased_without_a_proof(enro
 
 @pytest.mark.parametrize(("works", "index_rows"), [(0, 0), (1, 1)])
 def test_a_proof_that_cannot_run_is_null_and_the_rows_are_gone_all_the_same(
-    enrolled, erase, store, gallery, reports, works, index_rows
+    enrolled, erase, store, lagging, reports, works, index_rows
 ):
     enrolled("ann")
-    receipt = dataclasses.replace(erase, gallery=BrokenGallery(gallery, works))("ann")
+    receipt = dataclasses.replace(erase, gallery=lagging(works))("ann")
     assert (receipt.search_missed, receipt.removed["index_rows"]) == (None, index_rows)
     assert any("could not run" in report for report in reports)
     with store.read() as uow:
@@ -150,7 +134,9 @@ def test_a_proof_that_cannot_run_is_null_and_the_rows_are_gone_all_the_same(
 def test_a_person_who_is_still_found_or_held_is_told_and_reported(enrolled, erase, gallery, reports, still):
     enrolled("ann")
 
-    class Stubborn(BrokenGallery):
+    class Stubborn:
+        catch_up = gallery.catch_up
+
         def search(self, vector, k):
             return kept if still == "found" else []
 
@@ -158,5 +144,30 @@ def test_a_person_who_is_still_found_or_held_is_told_and_reported(enrolled, eras
             return still == "held"
 
     kept = gallery.search(next(iter(gallery._held.index._rows.values())), 1)
-    assert dataclasses.replace(erase, gallery=Stubborn(gallery, 99))("ann").search_missed is False
+    assert dataclasses.replace(erase, gallery=Stubborn())("ann").search_missed is False
     assert reports == ["an erased person's templates are still in the index"]
+
+
+class WritesOnce:
+    """A store that is busy from the second transaction on."""
+
+    def __init__(self, store):
+        self._store, self._written = store, False
+        self.read = store.read
+
+    def write(self):
+        if self._written:
+            raise Busy
+        self._written = True
+        return self._store.write()
+
+
+def test_a_proof_that_cannot_be_stored_is_null_and_the_receipt_is_given_all_the_same(enrolled, erase, store, reports):
+    enrolled("ann")
+    receipt = dataclasses.replace(erase, store=WritesOnce(store))("ann")
+    assert receipt.search_missed is None
+    assert reports == ["the proof of an erasure could not be stored: Busy"]
+    with store.read() as uow:
+        assert uow.people.get("ann") is None
+        assert receipt.index_seq == uow.changes.head() == 3
+        assert uow.erasures.get("ann") == receipt

@@ -1,8 +1,10 @@
 import dataclasses
+import math
 from datetime import timedelta
 
 import pytest
 
+from app.actions.enroll import Enrolment
 from app.actions.identify import Identify, Question
 from app.domain.decision import NotRecognized, Recognized
 from app.errors import NoFace, SeveralFaces, UnknownGallery, UnsupportedTarget
@@ -56,6 +58,21 @@ def test_takes_the_threshold_of_the_gallerys_size(enrolled, identify, pictures):
         enrolled(f"p{i}")
     found = identify(pictures.of("p3", 0.65), Question())
     assert (found.point.threshold, only(found).reason) == (0.7, "below_threshold")
+
+
+def test_counts_templates_where_they_are_more_than_persons(enrolled, enroll, identify, pictures, store):
+    ann = enrolled("ann")
+    with store.write() as uow:
+        (first,) = uow.templates.of(ann.id)
+        for n in range(10):
+            uow.templates.add(dataclasses.replace(first, id=f"more-{n}"))
+        uow.commit()
+    found = identify(pictures.of("ann", 0.65), Question())
+    assert (found.persons, found.templates, found.point.gallery_size) == (1, 11, 100)
+    assert only(found).reason == "below_threshold"
+    bob = Enrolment("Bob", on_duplicate="allow", dry_run=True)
+    assert enroll(pictures.of("bob", 0.5, like="ann"), bob).duplicates  # 0.87 to her: above either threshold
+    assert not enroll(pictures.of("bob", 0.75, like="ann"), bob).duplicates  # 0.66: above that of ten, not of a hundred
 
 
 def test_takes_the_point_that_was_asked_for(enrolled, identify, pictures):
@@ -205,3 +222,10 @@ def test_tells_where_the_time_went(identify, pictures):
     assert (timings.queue, timings.decode, timings.detect, timings.align, timings.encode) == (0.1, 1.0, 2.0, 0.5, 3.0)
     assert timings.total > 0
     assert timings.rest >= 0
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf, 0.0, 3.0])
+def test_a_vector_that_is_not_finite_or_not_of_unit_length_is_nobody(enrolled, identify, pictures, stretched, factor):
+    enrolled("ann")
+    (answer,) = identify(stretched(pictures.of("ann"), factor), Question(top_k=3)).answers
+    assert (answer.decision, answer.candidates) == (NotRecognized(None, None, "below_threshold"), ())

@@ -1,3 +1,4 @@
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -144,3 +145,26 @@ def test_no_key_is_stored_when_its_file_cannot_be_written(make_key, store, tmp_p
         FirstKey(store, make_key, print)(tmp_path / "file" / "admin.key")
     with store.read() as uow:
         assert uow.keys.count() == 0
+
+
+def test_of_two_first_starts_at_once_only_one_makes_the_admin_key(make_key, authenticate, store, tmp_path):
+    path, said = tmp_path / "admin.key", []
+
+    class Overtaken:
+        """A store in which another process makes the first key as soon as this one has seen that there is none."""
+
+        overtakes = True
+
+        @contextmanager
+        def read(self):
+            with store.read() as uow:
+                yield uow
+            if self.overtakes:
+                self.overtakes = False
+                assert FirstKey(store, make_key, print)(path)
+
+    assert not FirstKey(Overtaken(), make_key, said.append)(path)
+    assert said == []
+    assert authenticate(path.read_text().strip()).scopes == {"admin"}
+    with store.read() as uow:
+        assert uow.keys.count() == 1

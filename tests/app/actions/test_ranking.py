@@ -41,3 +41,12 @@ def test_leaves_out_what_is_below_the_floor_and_what_is_no_number(enrolled, stor
     for similarity in (0.4, math.nan, math.inf):
         found = rank(store, Searched([Hit(ann, 0.6), Hit(bob, similarity)]), np.zeros(128, np.float32), 2, at_least=0.5)
         assert [c.person.id for c in found] == ["ann"]
+
+
+def test_counts_who_may_match_unless_told_otherwise(enrolled, store, change):
+    change(enrolled("ann"), active=False)
+    with store.read() as uow:
+        gallery = Searched([Hit(uow.templates.of("ann")[0].id, 0.9)])
+    vector = np.zeros(128, np.float32)
+    assert rank(store, gallery, vector, 1) == []
+    assert [c.person.id for c in rank(store, gallery, vector, 1, counts=lambda person: True)] == ["ann"]

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from app.actions.remove_template import RemoveTemplate
@@ -46,3 +48,12 @@ def test_refuses_a_template_of_somebody_else(enrolled, remove_template, store):
 def test_refuses_a_person_who_never_was(remove_template):
     with pytest.raises(UnknownPerson):
         remove_template("nobody", "tpl_1")
+
+
+def test_a_removal_is_stored_though_the_index_cannot_follow(enrolled, remove_template, store, lagging, reports):
+    enrolled("ann")
+    remove = dataclasses.replace(remove_template, gallery=lagging(0), report=reports.append)
+    assert remove("ann", template_of(store, "ann")) == 2
+    assert len(reports) == 1
+    with store.read() as uow:
+        assert uow.templates.count() == 0

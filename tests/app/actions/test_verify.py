@@ -1,10 +1,11 @@
 import dataclasses
+import math
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
-from app.actions.verify import Asked
+from app.actions.verify import Asked, best_of
 from app.domain.decision import Match, NoMatch
 from app.errors import Erased, NoFace, SeveralFaces, UnknownPerson, UnsupportedTarget
 
@@ -125,3 +126,31 @@ def test_rounding_never_makes_a_similarity_above_one(verify_pair, pictures, read
     (face,) = reader.readings[image]
     reader.readings[image] = (dataclasses.replace(face, embedding=face.embedding * np.float32(1.0001)),)
     assert verify_pair(image, image, Asked()).answer.similarity == 1.0
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf, 0.0, 3.0, 1.002])
+def test_a_vector_that_is_not_finite_or_not_of_unit_length_is_never_a_match(
+    enrolled, verify, verify_pair, pictures, stretched, factor
+):
+    enrolled("ann")
+    image = stretched(pictures.of("ann"), factor)
+    no_match = NoMatch(None, "below_threshold")
+    assert verify(image, "ann", Asked()).answer == no_match
+    assert verify_pair(image, pictures.of("ann"), Asked()).answer == no_match
+    assert verify_pair(pictures.of("ann"), image, Asked()).answer == no_match
+
+
+@pytest.mark.parametrize("part", [math.inf, -math.inf, math.nan])
+def test_a_stored_vector_that_is_not_finite_is_never_the_best(enrolled, pictures, store, part):
+    enrolled("ann")
+    with store.read() as uow:
+        (sound,) = uow.templates.of("ann")
+    broken = dataclasses.replace(sound, id="tpl_broken", vector=sound.vector * np.float32(1) + np.float32(part))
+    assert best_of([broken], sound.vector, sound.model_id) is None
+    assert best_of([broken, sound], sound.vector, sound.model_id).template_id == sound.id
+
+
+@pytest.mark.parametrize("qualities", [(math.nan, 0.9), (0.9, math.nan)])
+def test_a_quality_that_is_no_number_is_poor_in_either_picture(verify_pair, pictures, qualities):
+    images = [pictures.of("ann", quality=quality) for quality in qualities]
+    assert verify_pair(*images, Asked(min_quality=0.1)).answer.reason == "poor_quality"

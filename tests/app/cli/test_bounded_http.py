@@ -11,8 +11,8 @@ HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 
 
 async def count_body(scope, receive, send):
-    """Answers with the number of bytes of the body."""
-    count, more = 0, True
+    """Answers with the number of bytes of the body, which it leaves unread at /unread."""
+    count, more = 0, scope["path"] != "/unread"
     while more:
         message = await receive()
         count, more = count + len(message.get("body", b"")), message.get("more_body", False)
@@ -87,3 +87,27 @@ def test_ends_a_connection_whose_head_does_not_come(talk, monkeypatch, first):
 def test_gives_a_body_the_time_that_it_needs(talk, monkeypatch):
     monkeypatch.setattr(bounded_http, "LONGEST_HEAD_S", 0.1)
     assert b"<2>" in talk(HEAD + b"Content-Length: 2\r\n\r\no", b"k", pause_s=0.3)[0]
+
+
+@pytest.mark.parametrize("stray", [b"\r\n", b"\n"])
+def test_bytes_after_an_answer_that_begin_no_request_do_not_hold_the_connection(talk, monkeypatch, stray):
+    monkeypatch.setattr(bounded_http, "LONGEST_HEAD_S", 0.2)
+    received, ended = talk(HEAD + b"Content-Length: 2\r\n\r\nok", *[stray] * 5, pause_s=0.05, quiet_s=2.0)
+    assert ended
+    assert received.count(b"200 OK") == 1
+
+
+def test_the_unread_rest_of_a_body_does_not_hold_the_connection(talk, monkeypatch):
+    monkeypatch.setattr(bounded_http, "LONGEST_HEAD_S", 0.2)
+    received, ended = talk(
+        HEAD.replace(b"/", b"/unread", 1) + b"Content-Length: 9\r\n\r\n", b"x", pause_s=0.1, quiet_s=2.0
+    )
+    assert ended
+    assert received.count(b"200 OK") == 1
+
+
+def test_a_request_after_an_empty_line_is_answered(talk, monkeypatch):
+    monkeypatch.setattr(bounded_http, "LONGEST_HEAD_S", 0.3)
+    request = HEAD + b"Content-Length: 2\r\n\r\n"
+    received, _ = talk(request + b"ok", b"\r\n", request + b"o", b"", b"", b"", b"k", pause_s=0.1)
+    assert received.count(b"<2>") == 2

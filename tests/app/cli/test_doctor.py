@@ -148,8 +148,8 @@ def test_finds_a_database_that_is_older_newer_or_damaged(started, home):
 
 
 def test_finds_templates_of_another_model_and_of_another_master_key(started, home, pictures):
+    from app.clock import SystemClock
     from app.domain.person import Person, Template
-    from app.main import SystemClock
     from models.weights import model_id
 
     now, face = SystemClock().now(), pictures.face("ada")

@@ -8,8 +8,11 @@ import urllib.error
 import urllib.request
 
 import pytest
+from uvicorn import Config
 
 from app.cli.bounded_http import MOST_HEAD_BYTES
+from app.cli.serve import _server
+from app.routes.gate import Gate
 
 FAST = {"precision": "float32", "inference_lanes": "1"}
 
@@ -131,3 +134,12 @@ def test_a_database_of_nobody_is_one_sentence(start, home):
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err.count("\n")) == (2, 1), err
     assert "cannot be opened or written" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_takes_no_new_work_from_the_signal_on(number):
+    gate = Gate()
+    gate.phase = "ready"
+    server = _server(Config(lambda: None, log_config=None), gate)
+    server.handle_exit(number, None)
+    assert (gate.phase, server.should_exit) == ("stopping", True)

@@ -38,6 +38,8 @@ def test_what_is_no_number_is_no_match(similarity):
         (0.4, {"quality": 0.2, "quality_floor": 0.3}, "poor_quality"),
         (0.4, {"quality": 0.3, "quality_floor": 0.3}, "below_threshold"),
         (0.9, {"quality": 0.2, "min_quality": 0.3}, "poor_quality"),
+        (0.9, {"quality": math.nan, "min_quality": 0.3}, "poor_quality"),
+        (0.4, {"quality": math.nan, "quality_floor": 0.3}, "poor_quality"),
     ],
 )
 def test_a_no_has_its_reason(similarity, more, reason):

@@ -64,3 +64,18 @@ def test_points_are_not_changed_by_choosing():
     before = dataclasses.replace(CALIBRATION)
     CALIBRATION.for_identification(1000)
     assert before == CALIBRATION
+
+
+def test_an_outgrown_gallery_keeps_no_target_that_is_asked_for():
+    with pytest.raises(UnsupportedTarget, match="101") as refusal:
+        CALIBRATION.for_identification(101, 0.5)
+    assert (refusal.value.kind, refusal.value.least) == ("fpir", None)
+    assert CALIBRATION.for_identification(100, 0.5).support == "measured"
+
+
+def test_an_outgrown_gallery_keeps_a_target_by_its_bound_where_that_is_accepted():
+    chosen = CALIBRATION.for_identification(200, 0.02, accept_extrapolated=True)
+    assert (chosen.threshold, chosen.support) == (0.7, "extrapolated")
+    with pytest.raises(UnsupportedTarget) as refusal:
+        CALIBRATION.for_identification(200, 0.019, accept_extrapolated=True)
+    assert refusal.value.least == pytest.approx(0.02)

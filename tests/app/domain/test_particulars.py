@@ -59,3 +59,11 @@ def test_an_id_is_plain(text):
 def test_anything_else_is_no_id(text):
     with pytest.raises(InvalidField):
         particulars.person_id(text)
+
+
+def test_an_id_that_looks_like_that_of_a_receipt_cannot_be_chosen():
+    with pytest.raises(InvalidField) as refusal:
+        particulars.person_id("era_01")
+    assert refusal.value.field == "person_id"
+    assert particulars.person_id("era") == "era"
+    assert particulars.is_id("era_01")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from sqlalchemy import create_engine, text
 
 from app.domain.face import Quality
 from app.domain.person import Person, Template
@@ -204,6 +205,33 @@ def test_a_failure_in_the_middle_is_made_good_by_the_next_look(store, unit):
     assert gallery.catch_up() == seq
     assert found(gallery, unit(1)) == ["t1"]
     assert gallery.size() == (1, 1)
+
+
+@pytest.mark.parametrize("start", [FollowedGallery.rebuild, FollowedGallery.catch_up], ids=["rows", "feed"])
+def test_one_altered_row_matches_nobody_and_keeps_nobody_else_out(tmp_path, unit, start):
+    url = f"sqlite:///{tmp_path / 'onelook.db'}"
+    migrate(url)
+    store = SqlStore(url, Sealer(b"k" * 32))
+    for n in range(3):
+        enrol(store, n, unit(n))
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE templates SET sealed = zeroblob(540) WHERE id = 't1'"))
+    engine.dispose()
+    reports = []
+    gallery = FollowedGallery(store, ENGINES["flat"], "model", reports.append)
+    assert start(gallery) == gallery.seq == 3
+    gallery.rebuild()
+    assert gallery.size() == (2, 2)
+    assert sorted(found(gallery, unit(1), 9)) == ["t0", "t2"]
+    assert len(reports) == 1
+    assert "t1 " in reports[0]
+    assert enrol(store, 7, unit(7)) == gallery.catch_up() == 4
+    assert found(gallery, unit(7)) == ["t7"]
+    erase(store, 1)
+    gallery.catch_up()
+    assert gallery.size() == (3, 3)
+    store.close()
 
 
 class Office:

@@ -60,3 +60,33 @@ def test_the_file_says_what_it_was_measured_on() -> None:
     for of_model in held.values():
         assert "peopleDevTest" in of_model["sample"]["name"]
         assert of_model["sample"]["people"] > 1000
+
+
+def without(of_model: dict, kind: str, *, size: int | None) -> None:
+    for point in of_model[kind]:
+        if point["gallery_size"] == size:
+            point["support"] = EXTRAPOLATED
+
+
+DAMAGE = {
+    "no points of 1:1": lambda held: held.update(verification=[]),
+    "no points of 1:K": lambda held: held.update(identification=[]),
+    "nothing measured for 1:1": lambda held: without(held, "verification", size=None),
+    "nothing measured for a size": lambda held: without(held, "identification", size=100),
+    "a missing kind": lambda held: held.pop("identification"),
+    "a missing field": lambda held: held["verification"][0].pop("miss"),
+    "a field too many": lambda held: held["verification"][0].update(surprise=1),
+    "no interval": lambda held: held["verification"][0].update(interval=None),
+    "half an interval": lambda held: held["verification"][0].update(interval=[0.1]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_a_calibration_that_could_not_answer_is_misconfigured(damage, tmp_path: Path, monkeypatch) -> None:
+    model_id = weights.model_id(flip=True)
+    held = json.loads((weights.FOLDER / "sface.calibration.json").read_text(encoding="utf-8"))
+    damage(held[model_id])
+    (tmp_path / "sface.calibration.json").write_text(json.dumps(held), encoding="utf-8")
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    with pytest.raises(Misconfigured, match="measure them with"):
+        load("sface", model_id)

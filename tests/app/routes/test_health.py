@@ -53,3 +53,15 @@ def test_is_not_ready_when_a_part_is_not(service, part, broken, check):
     assert answer.json()["checks"][check] != "ok"
     assert "secret-thing" not in answer.text
     assert "checks" not in service.call("GET", "/health/ready", key=None).json()
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/docs", "/docs/problems", "/openapi.json"])
+def test_head_of_what_anybody_may_see_is_get_without_the_body(service, path):
+    head, whole = (service.call(method, path, key=None) for method in ("HEAD", "GET"))
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(whole.content))
+    assert f'"method": "HEAD", "route": "{path}"' in service.log.getvalue()
+
+
+def test_head_of_anything_else_is_not_let_through(service):
+    assert service.call("HEAD", "/persons").status_code == 405

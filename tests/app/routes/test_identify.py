@@ -97,3 +97,13 @@ def test_the_log_and_the_metrics_know_the_decision_and_nobodys_name(service, doo
     for told in (log, metrics):
         assert "Ann" not in told
         assert '"ann"' not in told
+
+
+def test_only_a_key_with_candidates_sees_how_far_behind_the_second_is(service, door, ann, pictures):
+    service.photo("/enroll", pictures.of("bob"), name="Bob", person_id="bob")
+    image = pictures.of("ann", 0.9, like="bob")
+    told = service.photo("/identify", image, key=service.key("identify", "candidates")).json()
+    assert (told["decision"], told["margin"] > 0.4) == ("recognized", True)
+    body = service.photo("/identify", image, key=door, faces="all").json()
+    assert (body["decision"], body["similarity"], body["margin"]) == ("recognized", 0.9, None)
+    assert body["results"][0]["margin"] is None

@@ -1,8 +1,11 @@
 import asyncio
 import base64
 import json
+import threading
 
 import pytest
+
+from app.routes.budget import ByteBudget
 
 
 @pytest.fixture
@@ -151,3 +154,66 @@ def scope(method, path, headers):
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 8000),
     }
+
+
+@pytest.mark.parametrize(
+    "filler", ["[" * 10_001 + "]" * 10_001, "[" + "{}," * 10_001 + "{}]", "[" + "0," * 10_001 + "0]"]
+)
+def test_json_that_stands_for_many_values_is_refused_before_it_is_parsed(service, photo, monkeypatch, filler):
+    def must_not_be_parsed(text):
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr("app.routes.body.strict_json", must_not_be_parsed)
+    answer = service.call("POST", "/detect", content=f'{{"x": {filler}}}', headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/keys"), ("PATCH", "/persons/ann")])
+def test_an_object_without_a_picture_has_64_kib_at_most(service, method, path):
+    headers = {"Content-Type": "application/json", "If-Match": "*"}
+    for size, refused in ((65_536, False), (65_537, True)):
+        answer = service.call(method, path, content=b'{"x": "' + b"x" * (size - 9) + b'"}', headers=headers)
+        assert (answer.json()["code"] == "body_too_large") is refused
+        assert (answer.status_code == 413) is refused
+
+
+def test_bodies_on_their_way_have_a_bound_together_and_give_it_back(make_service, settings, photo):
+    service = make_service(settings.model_copy(update={"max_body_bytes": 4096}))
+    budget, key = service.desk.bodies, service.admin
+    whole = budget.free
+    assert whole == 16 * 4096
+    under_way, go = threading.Event(), threading.Event()
+
+    async def drip():
+        yield b"x" * 4000
+        while budget.free != whole - 4000:
+            await asyncio.sleep(0.001)
+        budget.free, left = 10, budget.free
+        under_way.set()
+        while not go.is_set():
+            await asyncio.sleep(0.001)
+        budget.free += left - 10
+        yield b"x"
+
+    answers = []
+    headers = {"Content-Type": "image/jpeg"}
+    first = threading.Thread(
+        target=lambda: answers.append(service.call("POST", "/detect", key=key, content=drip(), headers=headers))
+    )
+    first.start()
+    assert under_way.wait(5)
+    refused = service.call("POST", "/detect", key=key, content=b"x" * 11, headers=headers)
+    go.set()
+    first.join(5)
+    assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+    assert (refused.headers["connection"], refused.headers["retry-after"]) == ("close", "1")
+    assert [answer.status_code for answer in answers] == [422]
+    assert budget.free == whole
+    assert service.call("POST", "/detect", key=key, content=photo, headers=headers).status_code == 200
+    assert budget.free == whole
+
+
+def test_the_bound_of_bodies_holds_one_of_the_largest_and_half_a_gibibyte_at_most():
+    mib = 1024 * 1024
+    sizes = {most: ByteBudget.for_bodies(most * mib).free // mib for most in (1, 32, 100, 1000)}
+    assert sizes == {1: 16, 32: 512, 100: 512, 1000: 1000}

@@ -1,3 +1,6 @@
+import pytest
+
+
 def test_needs_admin_or_an_allowed_address(make_service, settings):
     service = make_service(settings.model_copy(update={"metrics_allow": ("127.0.0.1",)}))
     answer = service.call("GET", "/metrics", key=None)
@@ -15,3 +18,9 @@ def test_two_services_in_one_process_count_apart(make_service, settings):
     one.call("GET", "/info")
     assert 'route="/info"' in one.call("GET", "/metrics").text
     assert 'route="/info"' not in other.call("GET", "/metrics").text
+
+
+@pytest.mark.parametrize(("network", "status"), [("127.0.0.0/8", 200), ("10.0.0.0/8", 401)])
+def test_a_network_may_be_allowed(make_service, settings, network, status):
+    service = make_service(settings.model_copy(update={"metrics_allow": (network,)}))
+    assert service.call("GET", "/metrics", key=None).status_code == status

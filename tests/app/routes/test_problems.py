@@ -1,9 +1,10 @@
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from app.errors import Misconfigured, OnelookError
+from app.errors import Corrupt, Misconfigured, NotReady, OnelookError, SealBroken
 from app.routes.problems import TABLE, TITLES, row_of
 
 HTTP_MD = Path(__file__).parents[3] / "docs" / "http.md"
@@ -52,7 +53,20 @@ def test_a_problem_has_the_members_of_the_standard(service):
 def test_another_method_is_told_which_there_are(service):
     answer = service.call("PUT", "/info")
     assert (answer.status_code, answer.json()["code"]) == (405, "method")
-    assert "GET" in answer.headers["allow"]
+    assert answer.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/keys", "GET, POST"),
+        ("/persons/ann", "DELETE, GET, PATCH"),
+        ("/persons/ann/templates", "GET, POST"),
+        ("/docs", "GET, HEAD"),
+    ],
+)
+def test_every_method_of_a_path_is_told_whichever_route_comes_first(service, path, methods):
+    assert service.call("PUT", path).headers["allow"] == methods
 
 
 def test_a_path_that_ends_in_a_slash_is_another_path(service):
@@ -75,3 +89,16 @@ def test_a_fault_of_ours_is_told_without_its_text_and_logged_without_it_too(serv
     assert "secret-thing" not in log
     assert type(fault).__name__ in log
     assert answer.json()["request_id"] in log
+
+
+@pytest.mark.parametrize("error", [Corrupt, SealBroken])
+def test_what_is_corrupt_is_told_to_the_log_and_not_to_the_caller(service, pictures, reader, error):
+    def fail():
+        raise error("template tpl_1 of key k1")
+
+    reader.before_reading = fail
+    answer = service.photo("/detect", pictures.of("ann"))
+    assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (503, "not_ready", NotReady().detail)
+    line = json.loads(service.log.getvalue().splitlines()[-1])
+    assert (line["level"], line["status"], line["reason"]) == ("error", 503, "template tpl_1 of key k1")
+    assert error.__name__ in line["fault"]

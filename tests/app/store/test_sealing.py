@@ -131,3 +131,15 @@ def test_refuses_a_key_that_others_may_read(tmp_path):
 def test_shows_no_key_in_its_text(sealer):
     assert bytes(range(32)).hex() not in repr(vars(sealer))
     assert repr(bytes(range(32))) not in repr(vars(sealer))
+
+
+def test_makes_no_new_key_where_something_was_sealed_with_the_lost_one(tmp_path):
+    with pytest.raises(Misconfigured, match=r"put keys/master\.key back"):
+        master_key(tmp_path, anything_sealed=lambda: True)
+    assert not (tmp_path / "keys" / "master.key").exists()
+    assert len(master_key(tmp_path, anything_sealed=lambda: False)) == 32
+
+
+def test_takes_the_key_that_another_process_made_while_it_looked_for_sealed_rows(tmp_path):
+    made = []
+    assert master_key(tmp_path, anything_sealed=lambda: bool(made.append(master_key(tmp_path))) or True) == made[0]
