@@ -53,6 +53,7 @@ from app.routes import (
 )
 from app.routes.access import access
 from app.routes.budget import ByteBudget
+from app.routes.crew import Crew
 from app.routes.desk import About, Desk
 from app.routes.envelope import Envelope
 from app.routes.gate import Gate, GateKeeper
@@ -214,7 +215,10 @@ def make_desk(settings: Settings, parts: Parts, log: Log) -> Desk:
         revoke_key=RevokeKey(store, clock),
         bodies=ByteBudget.for_bodies(settings.max_body_bytes),
         # More threads than the reader takes pictures: its own bound is the one that answers `busy`.
-        pictures=anyio.CapacityLimiter(settings.inference_queue + parts.about.lanes * parts.about.batch_faces + 16),
+        pictures=Crew(
+            settings.inference_queue + parts.about.lanes * parts.about.batch_faces + 16,
+            refusal="Too many pictures are waiting: try again in a second.",
+        ),
     )
 
 
@@ -271,6 +275,7 @@ def _lifespan(
             filling.cancel()
             emptied = await gate.until_empty(settings.shutdown_grace_s)
             await anyio.to_thread.run_sync(parts.close)
+            desk.close()
             log.info("stopped", everything_finished=emptied)
 
     return lifespan

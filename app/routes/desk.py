@@ -1,12 +1,9 @@
 """What the routes may call: every action, made once at start, and the threads that run them."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol, TypeVar, cast
 
-import anyio
-import anyio.to_thread
 from starlette.requests import Request
 
 from app.actions.add_template import AddTemplate
@@ -21,9 +18,10 @@ from app.actions.people import FindPerson, ListPeople, ListTemplates
 from app.actions.remove_template import RemoveTemplate
 from app.actions.verify import VerifyPair, VerifyPerson
 from app.domain.operating_point import Calibration
-from app.errors import Busy, NotReady
+from app.errors import NotReady
 from app.ports import Gallery, Store
 from app.routes.budget import ByteBudget
+from app.routes.crew import Crew
 from app.settings import Settings
 
 P = ParamSpec("P")
@@ -85,34 +83,35 @@ class Desk:
     list_keys: ListKeys
     revoke_key: RevokeKey
     bodies: ByteBudget
-    rows: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
+    pictures: Crew
     # Each kind of work has threads of its own, so that none of them keeps keys from being checked.
-    writes: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(16))
-    parses: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(4))
-    pictures: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(96))
+    rows: Crew = field(default_factory=lambda: Crew(16))
+    # Writers wait for each other: there is one write lock.
+    writes: Crew = field(default_factory=lambda: Crew(16, refusal="Too many changes are waiting: try again soon."))
+    # What waits is bounded by `bodies`, and no parse waits for anything but the processor.
+    parses: Crew = field(default_factory=lambda: Crew(4))
 
     async def on_rows(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that only reads rows, in a thread."""
-        return await anyio.to_thread.run_sync(functools.partial(work, *args, **kwargs), limiter=self.rows)
+        return await self.rows.run(work, *args, **kwargs)
 
     async def on_writes(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that writes rows, in a thread of a crew of its own. Raises Busy when all of it is taken."""
-        # Writers wait for each other: there is one write lock.
-        if self.writes.available_tokens < 1:
-            raise Busy("Too many changes are waiting: try again in a second.")
-        return await anyio.to_thread.run_sync(functools.partial(work, *args, **kwargs), limiter=self.writes)
+        return await self.writes.run(work, *args, **kwargs)
 
     async def on_parses(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that takes a large body apart, in a thread of a small crew, after waiting for one."""
-        # What waits is bounded by `bodies`, and no parse waits for anything but the processor.
-        return await anyio.to_thread.run_sync(functools.partial(work, *args, **kwargs), limiter=self.parses)
+        return await self.parses.run(work, *args, **kwargs)
 
     async def on_pictures(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that reads pictures, in a thread of a larger crew. Raises Busy when all of it is taken."""
         # Waiting here would hold whole pictures in memory without a bound.
-        if self.pictures.available_tokens < 1:
-            raise Busy
-        return await anyio.to_thread.run_sync(functools.partial(work, *args, **kwargs), limiter=self.pictures)
+        return await self.pictures.run(work, *args, **kwargs)
+
+    def close(self) -> None:
+        """Lets every idle thread end."""
+        for crew in (self.pictures, self.rows, self.writes, self.parses):
+            crew.close()
 
 
 def desk_of(request: Request) -> Desk:

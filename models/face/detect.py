@@ -1,5 +1,6 @@
 """Pixels -> faces: at a bounded size first, and larger only when that does not settle it."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -111,6 +112,7 @@ def _faces(cells: Floats, height: int, width: int) -> list[Face]:
     return [Face(boxes[i], landmarks[i], float(scores[picked[i]])) for i in kept]
 
 
+@functools.lru_cache(maxsize=64)  # a camera sends pictures of one size
 def _grid(height: int, width: int) -> tuple[Floats, Floats, Floats]:
     """Column, row and stride of each cell, in the order of the network's output."""
     columns, rows, strides = [], [], []

@@ -144,7 +144,7 @@ def test_a_stop_waits_no_longer_than_the_grace(make_service, settings, pictures,
 
 def test_more_pictures_than_threads_are_told_busy_at_once(make_service, pictures, reader, settings):
     service = make_service(settings.model_copy(update={"inference_queue": 1}))
-    threads = int(service.desk.pictures.total_tokens)
+    threads = service.desk.pictures.threads
     image, key = pictures.of("ann"), service.admin
     go = threading.Event()
     reader.before_reading = lambda: go.wait(10)
@@ -153,7 +153,7 @@ def test_more_pictures_than_threads_are_told_busy_at_once(make_service, pictures
     ]
     for one in running:
         one.start()
-    wait_until(lambda: service.desk.pictures.available_tokens == 0)
+    wait_until(lambda: service.desk.pictures.free == 0)
     answer = service.photo("/detect", image, key=key)
     go.set()
     for one in running:
@@ -220,9 +220,9 @@ def test_writers_that_wait_keep_nobody_from_reading_and_further_ones_are_told_bu
     key, go = service.admin, threading.Event()
 
     async def crowd():
-        most = int(service.desk.writes.total_tokens)
+        most = service.desk.writes.threads
         writers = [asyncio.create_task(service.desk.on_writes(go.wait, 10)) for _ in range(most)]
-        while service.desk.writes.available_tokens:
+        while service.desk.writes.free:
             await asyncio.sleep(0.001)
         return writers
 
