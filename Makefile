@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LFW ?= ../shared/data/lfw
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check lint bench evaluate clean
+.PHONY: all run test check lint bench soak evaluate clean
 
 all: check test
 
@@ -27,6 +27,9 @@ lint: $(VENV)/developer  ## mends what can be mended
 
 bench: $(VENV)/developer  ## the tables of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/developer  ## the long storm: ten thousand acts on each engine, and kill -9 amid them; some hours at most
+	$(BIN)/python -m tests.acceptance.storm
 
 evaluate: $(VENV)/developer  ## the figures of docs/models.md; needs the photos of LFW
 	$(BIN)/onelook evaluate lfw --data $(LFW)

@@ -3,15 +3,20 @@
     OnelookError
     ├── Refused                      the request can be understood, and cannot be done
     │   ├── ImageRefused             UnreadableImage · UnsupportedMedia · ImageTooLarge · TooManyPixels
+    │   │                            UnreadableEntry
+    │   ├── BatchRefused             UnreadableBatch · BatchTooLarge
     │   ├── FaceRefused              NoFace · SeveralFaces(boxes) · PoorQuality(reasons)
     │   ├── InvalidField(field)      a value outside what the field allows
     │   ├── UnsupportedTarget(least) an error rate that the calibration does not support
-    │   ├── Conflict                 PersonExists · DuplicatePerson(lookalikes) · NotSamePerson · LastAdminKey
+    │   ├── Conflict                 PersonExists · GalleryExists · DuplicatePerson(lookalikes) · NotSamePerson
+    │   │                            IdempotencyConflict · InProgress · CannotUndo(obstacles) · LastAdminKey
     │   └── Stale                    the row changed since it was read
-    ├── Unknown                      UnknownPerson (Erased) · UnknownGallery, -Template, -Key, -Erasure
-    ├── Denied                       NoKey · BadKey · ExpiredKey · OutOfScope
-    ├── Unavailable                  Busy · NotReady · ShuttingDown: try again later
-    ├── Corrupt                      SealBroken: what is stored is not what was written
+    ├── Unknown                      UnknownPerson (Erased, Merged)
+    │                                UnknownGallery, -Template, -Key, -Job, -Erasure, -IdentityChange
+    ├── Denied                       NoKey · BadKey (RevokedKey) · ExpiredKey · OutOfScope
+    ├── Unavailable                  Busy · NotReady · ShuttingDown · RateLimited · LockedOut
+    │                                StoreAway · NotAcknowledged: try again later
+    ├── Corrupt                      SealBroken (KeyGone): what is stored is not what was written
     └── Misconfigured                the settings cannot be served; only at start
 
 "Not recognized" and "no match" are answers, not errors. Each docstring is the default text; an instance may say more.
@@ -50,6 +55,22 @@ class ImageTooLarge(ImageRefused):
 
 class TooManyPixels(ImageRefused):
     """The image has more pixels than the limit: scale it down before sending it."""
+
+
+class UnreadableEntry(ImageRefused):
+    """The photo cannot be unpacked: its entry in the file that was sent is damaged."""
+
+
+class BatchRefused(Refused):
+    """The batch cannot be taken."""
+
+
+class UnreadableBatch(BatchRefused):
+    """The file is not what its Content-Type says, or it is cut short."""
+
+
+class BatchTooLarge(BatchRefused):
+    """The batch holds more than the limit: send it in parts."""
 
 
 class FaceRefused(Refused):
@@ -109,6 +130,20 @@ class PersonExists(Conflict):
     """That person_id is taken, or was erased and stays taken: choose another, or leave it out."""
 
 
+class GalleryExists(Conflict):
+    """That gallery id is taken: choose another."""
+
+
+class IdempotencyConflict(Conflict):
+    """Another request was sent with that Idempotency-Key: choose a fresh key for each request that is not a repeat."""
+
+
+class InProgress(Conflict):
+    """The same request is still running: send it again in a second, with the same Idempotency-Key."""
+
+    retry_after_s = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Lookalike:
     """Somebody enrolled who looks like the face at hand."""
@@ -134,6 +169,23 @@ class LastAdminKey(Conflict):
     """The key is the last valid one that holds `admin`: make another one before you revoke it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What stands in the way of undoing a merge or a split. kind: change, person, template or gallery, of that id."""
+
+    kind: str
+    id: str
+    why: str
+
+
+class CannotUndo(Conflict):
+    """What happened since contradicts it: nothing was changed; `in_the_way` says what."""
+
+    def __init__(self, obstacles: tuple[Obstacle, ...], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.obstacles = obstacles
+
+
 class Stale(Refused):
     """The row changed since it was read: GET it again and repeat the change with the new ETag."""
 
@@ -154,6 +206,14 @@ class Erased(UnknownPerson):
         self.person_id = person_id
 
 
+class Merged(UnknownPerson):
+    """That person is part of another now: `merged_into` says of whom."""
+
+    def __init__(self, into: str, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.into = into
+
+
 class UnknownGallery(Unknown):
     """There is no such gallery."""
 
@@ -164,6 +224,14 @@ class UnknownTemplate(Unknown):
 
 class UnknownKey(Unknown):
     """There is no such key."""
+
+
+class UnknownJob(Unknown):
+    """There is no such job, or it is another key's."""
+
+
+class UnknownIdentityChange(Unknown):
+    """There is no such merge or split."""
 
 
 class UnknownErasure(Unknown):
@@ -180,6 +248,14 @@ class NoKey(Denied):
 
 class BadKey(Denied):
     """The key is not known or was revoked: ask the administrator for a new one."""
+
+
+class RevokedKey(BadKey):
+    """The key was revoked: ask the administrator for a new one."""
+
+    def __init__(self) -> None:
+        # To the caller it is a bad key like any other.
+        super().__init__(BadKey.__doc__)
 
 
 class ExpiredKey(Denied):
@@ -216,12 +292,51 @@ class ShuttingDown(Unavailable):
     retry_after_s = 5
 
 
+class StoreAway(Unavailable):
+    """The database cannot be reached, or will not take changes now: try again in a few seconds."""
+
+    retry_after_s = 3
+
+
+class NotAcknowledged(Unavailable):
+    """The change was sent, and nobody can say whether it is kept: look whether it is there before you send it again.
+
+    Raised by `commit()` when the connection ends in the middle of it, or when the database keeps the change itself but
+    its standby did not confirm that it has it too. A caller must not count on the change, nor on its absence.
+    """
+
+    retry_after_s = 3
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or (NotAcknowledged.__doc__ or "").partition("\n")[0])
+
+
+class RateLimited(Unavailable):
+    """The key has made more requests than it may: wait as long as Retry-After says."""
+
+    def __init__(self, retry_after_s: int, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class LockedOut(Unavailable):
+    """Too many bad keys came from this address: wait as long as Retry-After says, and check the key."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
+
 class Corrupt(OnelookError):
     """What is stored is not what was written: restore it from a backup."""
 
 
 class SealBroken(Corrupt):
     """A stored template cannot be opened: it was altered, or sealed with another master key than the one at hand."""
+
+
+class KeyGone(SealBroken):
+    """What was sealed cannot be opened any more: its person was erased, and the person's key with it."""
 
 
 class Misconfigured(OnelookError):

@@ -1,12 +1,14 @@
 """The settings: read once from the environment, frozen, each with its unit in its name; docs/settings.md lists them."""
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -29,24 +31,45 @@ class Settings(BaseSettings):
     home: Path = Field(Path("var"), description="folder of the database, the keys and the admin key")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0: any free one")
-    database_url: str | None = Field(None, description="SQLAlchemy URL; none: SQLite in the home")
+    database_url: str | None = Field(None, repr=False, description="URL of the database; none: SQLite in the home")
+    master_key: SecretStr | None = Field(None, description="master keys, base64; none: those of the file")
+    master_key_file: Path | None = Field(None, description="file of the master keys; none: in the home")
+    keys_url: str | None = Field(None, repr=False, description="URL of the keys of people; none: see docs/settings.md")
+    search: Literal["faiss", "pgvector"] = Field("faiss", description="where is searched; pgvector: vectors in clear")
+    replica_urls: tuple[str, ...] = Field((), repr=False, description="JSON list of URLs of standbys to search on")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the networks run")
     model: Literal["sface"] = Field("sface", description="which encoder")
     flip_averaging: bool = Field(True, description="encode each face mirrored too, and average; fixed for a home")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: measured at start")
-    inference_lanes: int = Field(0, ge=0, le=64, description="threads that read pictures; 0: one a core")
+    workers: int = Field(1, ge=1, le=64, description="API processes")
+    inference_lanes: int = Field(0, ge=0, le=64, description="threads that read pictures; 0: this process's cores")
     inference_queue: int = Field(64, ge=1, le=10_000, description="pictures that may wait; beyond it 503 `busy`")
     batch_faces: int = Field(4, ge=1, le=64, description="pictures that one lane takes together")
     max_image_bytes: int = Field(10 * MIB, ge=1024, description="bytes of one picture")
     max_image_pixels: int = Field(50_000_000, ge=1024, description="pixels of one picture")
     max_body_bytes: int = Field(32 * MIB, ge=1024, description="bytes of one request body")
     body_timeout_s: float = Field(20.0, gt=0, description="seconds that a request body may take to arrive")
+    max_batch_bytes: int = Field(1024 * MIB, ge=1024, description="bytes of one batch, as sent and unpacked")
+    max_batch_items: int = Field(100_000, ge=1, le=1_000_000, description="photos of one batch")
+    batch_timeout_s: float = Field(3600.0, gt=0, description="seconds that a batch may take to arrive")
+    batch_kept_hours: float = Field(
+        168.0, gt=0, le=87_600, description="hours that a batch is remembered after its end"
+    )
+    key_rate_per_minute: int = Field(
+        6000, ge=1, le=10_000_000, description="requests of a key without a rate of its own"
+    )
+    key_concurrency: int = Field(64, ge=1, le=10_000, description="the same, requests at a time")
     min_enroll_quality: float = Field(0.35, ge=0, le=1, description="least quality score of an enrolment")
     shutdown_grace_s: float = Field(20.0, gt=0, description="seconds that running requests get to finish")
+    retention_unseen_days: int = Field(0, ge=0, le=36_500, description="days until who is not seen is erased; 0: never")
+    retention_audit_days: int = Field(0, ge=0, le=36_500, description="days that audit rows are kept; 0: for ever")
     tls_cert: Path | None = Field(None, description="PEM certificate chain")
     tls_key: Path | None = Field(None, description="PEM private key")
     trusted_proxies: tuple[str, ...] = Field((), description="JSON list of proxies whose headers are believed")
     metrics_allow: tuple[str, ...] = Field((), description="JSON list of who may read /metrics without key")
+    snapshot_every_s: float = Field(300.0, ge=0, description="seconds between snapshots of the index; 0: none")
+    otlp_endpoint: str | None = Field(None, description="URL that traces are sent to by OTLP; none: no traces")
+    trace_share: float = Field(1.0, ge=0, le=1, description="share of the requests that are traced")
     log_format: Literal["json", "console"] = Field("json", description="one JSON object a line, or text for people")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
@@ -105,6 +128,25 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _names_one_master_key(self) -> Self:
+        if self.master_key is not None and self.master_key_file is not None:
+            raise ValueError("ONELOOK_MASTER_KEY and ONELOOK_MASTER_KEY_FILE exclude each other: give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _searches_where_it_can(self) -> Self:
+        if self.search == "pgvector" and not (self.database_url or "").startswith("postgres"):
+            raise ValueError("ONELOOK_SEARCH=pgvector needs PostgreSQL: name it in ONELOOK_DATABASE_URL")
+        if self.replica_urls and self.search != "pgvector":
+            raise ValueError("ONELOOK_REPLICA_URLS serves searches in the database: set ONELOOK_SEARCH=pgvector too")
+        return self
+
+    def digest(self) -> str:
+        """SHA-256 of everything but secrets and URLs that may hold one: whether two starts were told the same."""
+        told = self.model_dump(mode="json", exclude={"database_url", "keys_url", "master_key", "replica_urls"})
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
     def allows_metrics(self, host: str) -> bool:
         """Whether that address may read /metrics without a key; what is no address may not."""
         try:
@@ -118,6 +160,18 @@ class Settings(BaseSettings):
     def sqlalchemy_url(self) -> str:
         """The database: the one that was named, or SQLite in the home."""
         return self.database_url or f"sqlite:///{(self.home / 'onelook.db').resolve()}"
+
+    def master_key_path(self) -> Path:
+        """The file of the master keys: the one that was named, or the home's own."""
+        return self.master_key_file or self.home / "keys" / "master.key"
+
+    def vault_url(self) -> str:
+        """Where the keys of people lie: as was named; else on the PostgreSQL that was named, or in the home."""
+        if self.keys_url is not None:
+            return self.keys_url
+        if self.database_url is not None and self.database_url.startswith("postgres"):
+            return self.database_url
+        return f"sqlite:///{(self.home / 'keys' / 'people.db').resolve()}"
 
 
 def _is_machines(entry: str) -> bool:

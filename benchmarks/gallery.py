@@ -8,9 +8,8 @@ import numpy as np
 from app.domain.face import Quality, Vector
 from app.domain.person import Person, Template
 from app.index.vectors import DIMENSIONS
-from app.store.migrate import migrate
-from app.store.sealing import Sealer, master_key
-from app.store.unit_of_work import SqlStore
+from app.main import open_store
+from app.settings import Settings
 
 PIECE = 1000
 
@@ -22,12 +21,12 @@ def strangers(people: int, seed: int = 7) -> Vector:
     return unit
 
 
-def fill(home: Path, vectors: Vector, model_id: str) -> None:
-    """Writes one person with one template a row into the home's database; the service must not run there yet."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    url = f"sqlite:///{(home / 'onelook.db').resolve()}"
-    migrate(url)
-    store = SqlStore(url, Sealer(master_key(home)))
+def fill(home: Path, vectors: Vector, model_id: str, *, settings: Settings | None = None) -> None:
+    """Writes one person with one template a row into the home's database; the service must not run there yet.
+
+    settings: where they are not the home's own defaults.
+    """
+    store = open_store(settings or Settings(home=home))
     now = datetime.now(UTC)
     quality = Quality(1.0, (), 150.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0)
     for begin in range(0, len(vectors), PIECE):

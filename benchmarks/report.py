@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.service import REPOSITORY
@@ -18,14 +19,14 @@ def report(name: str, result: dict[str, Any], text: str) -> None:
     put_between_markers(name, text)
 
 
-def put_between_markers(name: str, text: str) -> None:
+def put_between_markers(name: str, text: str, path: Path = PAGE) -> None:
     """Replaces that part of the page. Raises ValueError where the page lacks the markers."""
-    page = PAGE.read_text(encoding="utf-8")
+    page = path.read_text(encoding="utf-8")
     head, begin, rest = page.partition(f"<!-- {name} -->\n")
     _, end, tail = rest.partition(f"<!-- /{name} -->")
     if not begin or not end:
-        raise ValueError(f"{PAGE.name} lacks the markers of {name}")
-    PAGE.write_text(f"{head}{begin}{text.strip()}\n{end}{tail}", encoding="utf-8")
+        raise ValueError(f"{path.name} lacks the markers of {name}")
+    path.write_text(f"{head}{begin}{text.strip()}\n{end}{tail}", encoding="utf-8")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

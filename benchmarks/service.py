@@ -81,6 +81,12 @@ class Service:
         headers = {**self._headers(), "Content-Type": "image/jpeg"}
         return self._send(urllib.request.Request(url, image, headers))
 
+    def post_file(self, path: str, file: IO[bytes], kind: str) -> Any:
+        """What a POST of that file answers; it is sent piece by piece."""
+        headers = {**self._headers(), "Content-Type": kind, "Content-Length": str(file.seek(0, os.SEEK_END))}
+        file.seek(0)
+        return self._send(urllib.request.Request(self._url(path), file, headers))
+
     def resident_bytes(self) -> int:
         """The memory that the process holds now."""
         return 1024 * int(self._status("VmRSS"))

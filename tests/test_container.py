@@ -5,19 +5,29 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import threading
+import time
 import tomllib
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
+from app.routes import access
 from app.settings import PREFIX, Settings
+from app.store.failover import servers_of
+from app.store.migrate import migrate
+from benchmarks.postgres_server import free_port
+
+SERVICES = {"onelook", "onelook2"}
+DATABASES = ["database", "database2"]
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +141,12 @@ def test_only_the_proxy_is_believed_and_only_the_proxy_is_reached(compose):
 
 def test_the_proxy_leads_to_the_service(compose, root):
     text = (root / "docker" / "Caddyfile").read_text(encoding="utf-8")
-    name, port = re.search(r"^\s*reverse_proxy (\w+):(\d+)$", text, re.MULTILINE).groups()
-    assert name in compose["services"]
-    assert int(port) == Settings.model_fields["port"].default
+    behind = re.findall(r"(\w+):(\d+)", re.search(r"^\s*reverse_proxy (.+) {$", text, re.MULTILINE).group(1))
+    assert {name for name, _ in behind} == SERVICES <= set(compose["services"])
+    assert {int(port) for _, port in behind} == {Settings.model_fields["port"].default}
+    assert set(compose["services"]["proxy"]["depends_on"]) == SERVICES
+    (probed,) = re.findall(r"health_uri (\S+)", text)
+    assert f"GET {probed}" in access.TABLE
     assert "tls internal" in text
     assert text.count("{") == text.count("}")
     assert set(re.findall(r"\{\$(\w+):", text)) == set(compose["services"]["proxy"]["environment"])
@@ -151,6 +164,64 @@ def test_every_volume_and_network_that_is_used_is_declared(compose):
 def test_the_container_waits_longer_than_the_service_does(compose):
     grace = compose["services"]["onelook"]["stop_grace_period"]
     assert int(grace.removesuffix("s")) > Settings.model_fields["shutdown_grace_s"].default
+
+
+def test_both_of_the_service_have_the_same_home_and_the_same_two_databases(compose):
+    one, other = (compose["services"][name] for name in sorted(SERVICES))
+    assert {**one, "depends_on": None} == {**other, "depends_on": None}
+    servers = servers_of(
+        one["environment"]["ONELOOK_DATABASE_URL"].replace("${DATABASE_PASSWORD:?put it into .env}", "p")
+    )
+    assert [server["host"] for server in servers] == DATABASES
+    for name in DATABASES:
+        database = compose["services"][name]
+        assert "ports" not in database
+        assert set(database["networks"]) == {"inside"}
+
+
+def test_no_password_stands_in_the_files(compose, root):
+    passwords = [
+        value
+        for service in compose["services"].values()
+        for name, value in service.get("environment", {}).items()
+        if "PASSWORD" in name
+    ]
+    assert len(passwords) == 3
+    assert all(re.fullmatch(r"\$\{\w+:\?put it into \.env\}", password) for password in passwords)
+    assert "/.env" in (root / ".gitignore").read_text(encoding="utf-8").split()
+
+
+def test_the_scripts_of_the_databases_make_a_primary_and_a_standby_that_confirms(compose, postgres_servers, root):
+    """The very scripts, with the very programs, though without the containers."""
+    primary = postgres_servers.primary("scripted")
+    data, port = postgres_servers.folder / "scripted2", free_port()
+    here = {"PGHOST": "127.0.0.1", "PGPORT": str(primary.port)}
+    # What the image adds to it.
+    added = {"POSTGRES_USER": "postgres", "POSTGRES_DB": "postgres", "PGDATA": str(primary.data)}
+    given = dict.fromkeys(compose["services"]["database"]["environment"], "secret")
+    text = (root / "docker" / "database-primary.sh").read_text(encoding="utf-8")
+    assert postgres_servers.script(text, {**given, **added, **here}).wait(30) == 0
+    primary.stop()
+    primary.start()
+    given = {**compose["services"]["database2"]["environment"], "PGPASSWORD": "secret", "PGDATA": str(data)}
+    text = (root / "docker" / "database-standby.sh").read_text(encoding="utf-8")
+    script = postgres_servers.script(text, {**given, **here}, ["-c", f"port={port}"])
+    try:
+        deadline = time.monotonic() + 30
+        confirming = "SELECT application_name, usename, sync_state FROM pg_stat_replication"
+        while primary.do(confirming) != [("database2", "standby", "sync")]:
+            assert script.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        # What the service does first, as the user that was made for it.
+        migrate(f"postgresql://onelook:secret@127.0.0.1:{port},127.0.0.1:{primary.port}/onelook")
+        standby = f"postgresql://onelook:secret@127.0.0.1:{port}/onelook"
+        with psycopg.connect(standby) as connection:
+            assert connection.execute("SELECT count(*) FROM persons").fetchone() == (0,)
+            assert connection.execute("SHOW synchronous_standby_names").fetchone() == ("",)
+    finally:
+        script.send_signal(signal.SIGQUIT)
+        script.wait(20)
 
 
 def test_the_health_check_is_the_script_that_is_copied(instructions):

@@ -1,18 +1,22 @@
 """One more photo of somebody enrolled -> one more template."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from app.actions.enroll import INSERTING, lookalikes, new_template
+from app.actions import entries
+from app.actions.enroll import new_template
 from app.actions.in_step import Report, bring_in_step, to_log
+from app.actions.lookout import Lookout
 from app.actions.people import found
 from app.actions.sight import enrollable_face
 from app.actions.verify import best_of
 from app.domain.face import Face, Vector
+from app.domain.gallery import Within
 from app.domain.operating_point import Calibration
 from app.domain.person import Person, Template
-from app.errors import DuplicatePerson, Lookalike, NotSamePerson
-from app.ports import Clock, FaceReader, Gallery, Identifiers, Store
+from app.errors import Lookalike, NotSamePerson
+from app.ports import Clock, FaceReader, Gallery, Identifiers, Store, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +54,36 @@ class AddTemplate:
         *,
         on_duplicate: Literal["reject", "allow"] = "reject",
         override: bool = False,
+        within: Within = None,
+        also: Callable[[UnitOfWork, TemplateAdded], None] = lambda uow, added: None,
     ) -> TemplateAdded:
-        """override: store it whomever it looks like; the caller answers for who may ask for that."""
+        """override: store it whomever it looks like; the caller answers for who may ask for that.
+
+        within: the galleries that the caller is bound to. also: called with what is about to be committed, in the same
+        transaction.
+        """
         with self.store.read() as uow:
-            found(uow, person_id)
+            found(uow, person_id, within)
         face, vector = enrollable_face(self.reader.read(image, encode="main"), self.least_quality)
-        with INSERTING:
-            self.gallery.catch_up()
-            if not override:
-                self._must_look_like(person_id, vector)
-            alike = lookalikes(self.store, self.gallery, self.calibration, vector, except_for=person_id)
-            if alike and on_duplicate == "reject" and not override:
-                raise DuplicatePerson(alike)
-            template = new_template(
-                person_id, face.quality, vector, self.reader.model_id, self.identifiers, self.clock.now()
-            )
-            with self.store.write() as uow:
-                person = found(uow, person_id)
-                uow.templates.add(template)
-                seq = uow.commit()
-            seq = bring_in_step(self.gallery, seq, self.report)
-        return TemplateAdded(person, template, face, alike, seq)
+        watch = Lookout(self.store, self.gallery, self.calibration, vector, except_for=person_id, within=within)
+        refuse = "allow" if override else on_duplicate
+        if not override:
+            self._must_look_like(person_id, vector)
+        watch.refuse(refuse)
+        template = new_template(
+            person_id, face.quality, vector, self.reader.model_id, self.identifiers, self.clock.now()
+        )
+        with self.store.write() as uow:
+            watch.look_again(uow)
+            watch.refuse(refuse)
+            person = found(uow, person_id, within)
+            uow.templates.add(template)
+            added = TemplateAdded(person, template, face, watch.alike, uow.changes.head())
+            uow.audit.append(entries.of_template(added, override=override))
+            also(uow, added)
+            committed = uow.commit()
+        bring_in_step(self.gallery, committed, self.report)
+        return added
 
     def _must_look_like(self, person_id: str, vector: Vector) -> None:
         with self.store.read() as uow:

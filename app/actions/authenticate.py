@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.actions.keys import MARK, digest
 from app.domain.key import Key
 from app.domain.particulars import is_id
-from app.errors import BadKey, ExpiredKey, NoKey, OutOfScope
+from app.errors import BadKey, ExpiredKey, NoKey, OutOfScope, RevokedKey
 from app.ports import Clock, Store
 
 _NOBODY = bytes(32)
@@ -21,7 +21,7 @@ class Authenticate:
     clock: Clock
 
     def __call__(self, token: str | None) -> Key:
-        """The key behind `olk_<id>_<secret>`. Raises NoKey, BadKey, ExpiredKey."""
+        """The key behind `olk_<id>_<secret>`. Raises NoKey, BadKey (RevokedKey), ExpiredKey."""
         if not token:
             raise NoKey
         key_id, secret = _parts(token)
@@ -29,8 +29,10 @@ class Authenticate:
             key = uow.keys.get(key_id)
         # Compared also when there is no such key, and in constant time: the time taken tells nothing.
         same = hmac.compare_digest(digest(secret), _NOBODY if key is None else key.digest)
-        if key is None or not same or key.revoked_at is not None:
+        if key is None or not same:
             raise BadKey
+        if key.revoked_at is not None:
+            raise RevokedKey
         if key.expires_at is not None and key.expires_at <= self.clock.now():
             raise ExpiredKey
         return key

@@ -1,26 +1,22 @@
 """A photo and a name -> a new person with one template."""
 
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from app.actions import entries
 from app.actions.in_step import Report, bring_in_step, to_log
+from app.actions.lookout import Lookout
 from app.actions.people import known_gallery
-from app.actions.ranking import rank
 from app.actions.sight import enrollable_face
 from app.domain import particulars
 from app.domain.face import Face, Quality, ReadingTimes, Vector
+from app.domain.gallery import EVERYBODY, Within
 from app.domain.operating_point import Calibration
 from app.domain.person import Person, Template
-from app.errors import DuplicatePerson, Lookalike, PersonExists
-from app.ports import Clock, FaceReader, Gallery, Identifiers, Store
-
-MOST_LOOKALIKES = 20
-# Looking for duplicates and inserting must be one step, or two at once give one face two persons: two that enrol, or
-# one that enrols and one that adds a template. One lock for all of them, within one process.
-INSERTING = threading.Lock()
+from app.errors import InvalidField, Lookalike, PersonExists
+from app.ports import Clock, FaceReader, Gallery, Identifiers, Store, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +38,13 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What was stored; `template` is None after a dry run, which stores nothing."""
+    """What was stored; `template` is None after a dry run, which stores nothing.
+
+    duplicates: who else looks like that, as far as the caller may hear of them; index_seq: the change that brought it.
+    """
 
     person: Person
+    galleries: tuple[str, ...]
     template: Template | None
     face: Face
     duplicates: tuple[Lookalike, ...]
@@ -69,32 +69,53 @@ class Enroll:
     least_quality: float
     report: Report = to_log
 
-    def __call__(self, image: bytes, enrolment: Enrolment) -> Enrolled:
-        """Enrols from one picture of one person."""
+    def __call__(
+        self,
+        image: bytes,
+        enrolment: Enrolment,
+        *,
+        within: Within = None,
+        also: Callable[[UnitOfWork, Enrolled], None] = lambda uow, enrolled: None,
+    ) -> Enrolled:
+        """Enrols from one picture of one person.
+
+        within: the galleries that the caller is bound to: the person must be enrolled into some of them. also: called
+        with what is about to be committed, in the same transaction; not called by a dry run.
+        """
         person = self._person(enrolment)
+        galleries = self._galleries(enrolment.galleries, within)
         self._refuse_taken(enrolment.person_id)
         reading = self.reader.read(image, encode="main")
         face, vector = enrollable_face(reading, self.least_quality)
-        with INSERTING:
-            seq = self.gallery.catch_up()
-            alike = lookalikes(self.store, self.gallery, self.calibration, vector)
-            if alike and enrolment.on_duplicate == "reject":
-                raise DuplicatePerson(alike)
-            if enrolment.dry_run:
-                return Enrolled(person, None, face, alike, seq, reading.times)
+        watch = Lookout(self.store, self.gallery, self.calibration, vector, within=within)
+        watch.refuse(enrolment.on_duplicate)
+        if enrolment.dry_run:
+            return Enrolled(person, galleries, None, face, watch.alike, watch.seq, reading.times)
+        with self.store.write() as uow:
+            watch.look_again(uow)
+            watch.refuse(enrolment.on_duplicate)
             template = new_template(
                 person.id, face.quality, vector, self.reader.model_id, self.identifiers, person.created_at
             )
-            with self.store.write() as uow:
-                uow.people.add(person)
-                uow.templates.add(template)
-                seq = uow.commit()
-            seq = bring_in_step(self.gallery, seq, self.report)
-            return Enrolled(person, template, face, alike, seq, reading.times)
+            uow.people.add(person)
+            uow.templates.add(template)
+            for gallery in galleries:
+                uow.galleries.join(gallery, person.id)
+            enrolled = Enrolled(person, galleries, template, face, watch.alike, uow.changes.head(), reading.times)
+            uow.audit.append(entries.of_enrolment(enrolled))
+            also(uow, enrolled)
+            committed = uow.commit()
+        bring_in_step(self.gallery, committed, self.report)
+        return enrolled
+
+    def _galleries(self, names: Sequence[str], within: Within) -> tuple[str, ...]:
+        if within is not None and not names:
+            raise InvalidField("galleries", f"The key is bound: name some of {', '.join(sorted(within))}.")
+        with self.store.read() as uow:
+            known = {known_gallery(uow, name, within) for name in names}
+        return tuple(sorted(known - {EVERYBODY}))
 
     def _person(self, said: Enrolment) -> Person:
-        for name in said.galleries:
-            known_gallery(name)
         start, end = particulars.validity(said.valid_from, said.valid_until)
         now = self.clock.now()
         chosen = None if said.person_id is None else particulars.person_id(said.person_id)
@@ -119,25 +140,6 @@ class Enroll:
             receipt = uow.erasures.get(person_id)
             if uow.people.get(person_id) is not None or (receipt is not None and receipt.person_id == person_id):
                 raise PersonExists
-
-
-def lookalikes(
-    store: Store, gallery: Gallery, calibration: Calibration, vector: Vector, *, except_for: str | None = None
-) -> tuple[Lookalike, ...]:
-    """Everybody else who would be recognized in that face at the default 1:K point, closest first, at most 20.
-
-    Somebody who is not active counts: to be enrolled anew would undo that. Who opted out of faces is not compared.
-    """
-    point = calibration.for_identification(max(gallery.size()))
-    ranked = rank(
-        store,
-        gallery,
-        vector,
-        MOST_LOOKALIKES,
-        at_least=point.threshold,
-        counts=lambda person: not person.face_opt_out,
-    )
-    return tuple(Lookalike(c.person.id, c.person.name, c.similarity) for c in ranked if c.person.id != except_for)
 
 
 def new_template(

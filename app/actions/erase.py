@@ -1,9 +1,11 @@
-"""Erased means erased: rows, index, and a search that proves it (DESIGN, rule 9)."""
+"""Erased means erased: rows, keys, index, and a search that proves it (DESIGN, rule 9)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from app.actions import entries
 from app.actions.people import found
+from app.domain.gallery import Within
 from app.domain.particulars import RECEIPT, is_id
 from app.domain.person import Receipt, Template
 from app.errors import Corrupt, UnknownErasure
@@ -14,9 +16,7 @@ NEVER_KEPT = (
     "snapshots",
     "crops",
     "photos",
-    "idempotency_records",
     "style_files",
-    "batch_files",
     "calibration_files",
     "outbox",
     "edge_bundles",
@@ -30,8 +30,8 @@ NEAREST = 10
 class Erase:
     """Erases a person for good. Raises UnknownPerson, Erased.
 
-    The rows go in one transaction, together with the receipt; the index follows; then the person's own vectors are
-    searched for, and what that found is written to the receipt.
+    The rows go in one transaction, together with the receipt; the person's keys follow, which no backup of the database
+    holds, and the index; then the person's own vectors are searched for, and what that found is written to the receipt.
     """
 
     store: Store
@@ -39,20 +39,38 @@ class Erase:
     clock: Clock
     identifiers: Identifiers
     report: Callable[[str], None]
+    # Overwrites the photos of the erased in the files of batches that lie here.
+    blank_files: Callable[[], object] = lambda: None
 
-    def __call__(self, person_id: str) -> Receipt:
+    def __call__(self, person_id: str, *, within: Within = None) -> Receipt:
         """The receipt; `search_missed` is None when the proving search could not run, or its outcome not be stored."""
-        held = self._held(person_id)
+        held = self._held(person_id, within)
         with self.store.write() as uow:
-            found(uow, person_id)
+            found(uow, person_id, within)
             templates = self._templates(uow, person_id)
-            removed = {"templates": uow.people.erase(person_id), "index_rows": held} | dict.fromkeys(NEVER_KEPT, 0)
+            # Who was merged into this person is the same one.
+            every = (person_id, *uow.identities.absorbed(person_id))
+            keys = sum(uow.people.keys(id_) for id_ in every)
+            batch_files = sum(uow.batches.erase(id_) for id_ in every)
+            removed = {"templates": uow.people.erase(person_id), "keys": keys, "index_rows": held}
+            removed |= dict.fromkeys(NEVER_KEPT, 0)
+            removed["batch_files"] = batch_files
+            removed["idempotency_records"] = sum(uow.idempotency.forget_person(id_) for id_ in every)
             # Nobody else writes meanwhile: the head that this transaction sees is the seq that it commits.
             seq = uow.changes.head()
             receipt = Receipt(self.identifiers.new(RECEIPT), person_id, self.clock.now(), removed, index_seq=seq)
+            receipt = replace(receipt, audit_seq=uow.audit.append(entries.of_erasure(receipt)))
             uow.erasures.add(receipt)
             uow.commit()
-        return self._proved(receipt, *self._prove(templates, seq))
+        self._blank_files()
+        seq, missed = self._prove(templates, seq)
+        return self._proved(receipt, seq, missed if self._keyless(every) else None)
+
+    def _blank_files(self) -> None:
+        try:
+            self.blank_files()
+        except Exception as e:  # it is tried again within seconds; the receipt must still be given
+            self.report(f"photos of an erased person are still to be overwritten in a batch: {type(e).__name__}")
 
     def _proved(self, receipt: Receipt, seq: int, missed: bool | None) -> Receipt:
         try:
@@ -64,9 +82,9 @@ class Erase:
             return receipt
         return replace(receipt, search_missed=missed, index_seq=seq)
 
-    def _held(self, person_id: str) -> int:
+    def _held(self, person_id: str, within: Within) -> int:
         with self.store.read() as uow:
-            found(uow, person_id)
+            found(uow, person_id, within)
             theirs = [template.id for template in self._templates(uow, person_id) or ()]
         try:
             self.gallery.catch_up()
@@ -74,6 +92,17 @@ class Erase:
         except Exception as e:  # a broken index must not keep anybody from being erased
             self.report(f"the index could not be asked before an erasure: {type(e).__name__}")
             return 0
+
+    def _keyless(self, person_ids: Sequence[str]) -> bool:
+        try:
+            with self.store.read() as uow:
+                left = any(uow.people.keys(id_) for id_ in person_ids)
+        except Exception as e:  # unproved, then
+            self.report(f"the keys could not be looked for after an erasure: {type(e).__name__}")
+            return False
+        if left:
+            self.report("the keys of an erased person are still there: the next erasure or start destroys them")
+        return not left
 
     def _templates(self, uow: UnitOfWork, person_id: str) -> Sequence[Template] | None:
         try:
@@ -106,11 +135,11 @@ class FindReceipt:
 
     store: Store
 
-    def __call__(self, erasure_or_person_id: str) -> Receipt:
-        """The receipt as stored."""
+    def __call__(self, erasure_or_person_id: str, *, within: Within = None) -> Receipt:
+        """The receipt as stored. within: a caller who is bound needs its own id: whose it was, nobody can tell now."""
         if is_id(erasure_or_person_id):
             with self.store.read() as uow:
                 receipt = uow.erasures.get(erasure_or_person_id)
-            if receipt is not None:
+            if receipt is not None and (within is None or receipt.id == erasure_or_person_id):
                 return receipt
         raise UnknownErasure

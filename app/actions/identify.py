@@ -4,15 +4,18 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-from app.actions.people import EVERYBODY, known_gallery
+from app.actions import entries
+from app.actions.people import known_gallery
 from app.actions.ranking import rank
 from app.actions.sight import embedding, main_face, only_face
 from app.actions.timings import Timings
+from app.actions.trail import NO_TRAIL
 from app.domain import decision
 from app.domain.decision import Candidate, NotRecognized, Recognized
 from app.domain.face import Face, Reading
+from app.domain.gallery import EVERYBODY, Within
 from app.domain.operating_point import Calibration, OperatingPoint
-from app.ports import Clock, FaceReader, Gallery, Store
+from app.ports import Clock, FaceReader, Gallery, Store, Trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +65,35 @@ class Identify:
     calibration: Calibration
     clock: Clock
     quality_floor: float
+    trail: Trail = NO_TRAIL
 
-    def __call__(self, image: bytes, question: Question) -> Identified:
-        """Decides at the point that was asked for, at the gallery's size."""
+    def __call__(self, image: bytes, question: Question, *, within: Within = None) -> Identified:
+        """Decides at the point that was asked for, at the gallery's size. within: what the caller is bound to."""
         began = time.perf_counter()
-        known_gallery(question.gallery)
-        self._point(max(self.gallery.size()), question)  # refuses a target that cannot be before the picture is read
+        self._refuse_unknown(question, within)
+        self._point(
+            max(self.gallery.size(question.gallery)), question
+        )  # refuses a target that cannot be before the picture is read
         every = question.faces == "all"
         reading = self.reader.read(image, encode="all" if every else "main", thorough=every)
         faces = _faces(reading, question)
         searching = time.perf_counter()
         seq = self.gallery.catch_up()
-        persons, templates = self.gallery.size()
+        self._refuse_unknown(question, within)  # it may have been removed while the picture was read
+        persons, templates = self.gallery.size(question.gallery)
         point = self._point(max(persons, templates), question)
         answers = tuple(self._answer(face, point, question) for face in faces)
         searched = time.perf_counter()
         timings = Timings.of((reading.times,), search_s=searched - searching, total_s=searched - began)
-        return Identified(answers, point, question.gallery, persons, templates, seq, timings)
+        found = Identified(answers, point, question.gallery, persons, templates, seq, timings)
+        for entry in entries.of_identification(found, self.clock.now()):
+            self.trail.note(entry)
+        return found
+
+    def _refuse_unknown(self, question: Question, within: Within) -> None:
+        if question.gallery != EVERYBODY or within is not None:
+            with self.store.read() as uow:
+                known_gallery(uow, question.gallery, within)
 
     def _point(self, compared: int, question: Question) -> OperatingPoint:
         return self.calibration.for_identification(
@@ -90,7 +105,7 @@ class Identify:
         if vector is None:
             return Answer(face, NotRecognized(None, None, "below_threshold"), ())
         # Two at least: the margin needs the second person.
-        ranked = rank(self.store, self.gallery, vector, max(2, question.top_k))
+        ranked = rank(self.store, self.gallery, vector, max(2, question.top_k), among=question.gallery)
         answer = decision.identify(
             ranked,
             point,

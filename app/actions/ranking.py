@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from app.domain.decision import Candidate
 from app.domain.face import Vector
+from app.domain.gallery import EVERYBODY
 from app.domain.person import Person
 from app.ports import Gallery, Hit, Store
 
@@ -18,19 +19,20 @@ def rank(
     vector: Vector,
     persons: int,
     *,
+    among: str = EVERYBODY,
     at_least: float = -math.inf,
     counts: Callable[[Person], bool] = Person.may_match,
 ) -> list[Candidate]:
-    """The `persons` closest persons who count, each with the best template, closest first; equals in order of id.
+    """The `persons` closest persons of the gallery `among` who count, each with the best template, closest first.
 
-    Those below the similarity `at_least` are left out. A hit whose row is gone, or whose owner does not count, is
-    dropped and the index is asked for more, until enough persons are found or nothing is left. counts: those who may
-    match, unless the answer is for another purpose than to recognize somebody. Read-only.
+    Equals stand in order of id. Those below the similarity `at_least` are left out. A hit whose row is gone, or whose
+    owner does not count, is dropped and the index is asked for more, until enough persons are found or nothing is left.
+    counts: those who may match, unless the answer is for another purpose than to recognize somebody. Read-only.
     """
     owners: dict[str, Person] = {}
     k = max(FIRST_HITS, 2 * persons)
     while True:
-        answer = gallery.search(vector, k)
+        answer = gallery.search(vector, k, among)
         hits = [hit for hit in answer if math.isfinite(hit.similarity) and hit.similarity >= at_least]
         unseen = [hit.template_id for hit in hits if hit.template_id not in owners]
         if unseen:

@@ -8,15 +8,18 @@ from typing import Literal
 
 import numpy as np
 
+from app.actions import entries
 from app.actions.people import found
 from app.actions.sight import embedding, main_face, only_face
 from app.actions.timings import Timings
+from app.actions.trail import NO_TRAIL
 from app.domain import decision
 from app.domain.decision import Match, NoMatch
 from app.domain.face import Face, Reading, Vector
+from app.domain.gallery import Within
 from app.domain.operating_point import Calibration, OperatingPoint
 from app.domain.person import Person, Template
-from app.ports import Clock, FaceReader, Gallery, Hit, Store
+from app.ports import Clock, FaceReader, Gallery, Hit, Store, Trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +57,19 @@ class VerifyPerson:
     calibration: Calibration
     clock: Clock
     quality_floor: float
+    trail: Trail = NO_TRAIL
 
-    def __call__(self, image: bytes, person_id: str, asked: Asked) -> Verified:
-        """Decides at the point that was asked for."""
+    def __call__(self, image: bytes, person_id: str, asked: Asked, *, within: Within = None) -> Verified:
+        """Decides at the point that was asked for. within: the galleries that the caller is bound to."""
         began = time.perf_counter()
         point = self.calibration.for_verification(asked.target_fmr, accept_extrapolated=asked.accept_extrapolated)
         with self.store.read() as uow:
-            found(uow, person_id)
+            found(uow, person_id, within)
         reading = self.reader.read(image, encode="main")
         face = _face(reading, asked)
         seq, searching = self.gallery.catch_up(), time.perf_counter()
         with self.store.read() as uow:
-            person = found(uow, person_id)
+            person = found(uow, person_id, within)
             best = self._best(person, uow.templates.of(person_id), embedding(face))
         searched = time.perf_counter()
         answer = decision.verify(
@@ -78,7 +82,9 @@ class VerifyPerson:
             min_quality=asked.min_quality,
         )
         timings = Timings.of((reading.times,), search_s=searched - searching, total_s=time.perf_counter() - began)
-        return Verified(answer, point, (face,), person_id, seq, timings)
+        verified = Verified(answer, point, (face,), person_id, seq, timings)
+        self.trail.note(entries.of_verification(verified, self.clock.now()))
+        return verified
 
     def _best(self, person: Person, templates: Sequence[Template], vector: Vector | None) -> Hit | None:
         if vector is None or not person.may_match():
@@ -94,6 +100,8 @@ class VerifyPair:
     reader: FaceReader
     calibration: Calibration
     quality_floor: float
+    clock: Clock
+    trail: Trail = NO_TRAIL
 
     def __call__(self, image: bytes, other: bytes, asked: Asked) -> Verified:
         """Decides at the point that was asked for; the worse of the two qualities counts."""
@@ -113,7 +121,9 @@ class VerifyPair:
         )
         times = tuple(reading.times for reading in readings)
         timings = Timings.of(times, search_s=0.0, total_s=time.perf_counter() - began)
-        return Verified(answer, point, faces, None, self.gallery.catch_up(), timings)
+        verified = Verified(answer, point, faces, None, self.gallery.catch_up(), timings)
+        self.trail.note(entries.of_verification(verified, self.clock.now()))
+        return verified
 
 
 def best_of(templates: Sequence[Template], vector: Vector, model_id: str) -> Hit | None:

@@ -2,7 +2,21 @@
 
 import typer
 
-from app.cli import detect, doctor, enroll, evaluate, identify, keys, migrate, serve, verify
+from app.cli import (
+    audit,
+    backing_up,
+    detect,
+    doctor,
+    enroll,
+    evaluate,
+    identify,
+    keys,
+    migrate,
+    retain,
+    serve,
+    share,
+    verify,
+)
 from app.cli.plainly import Plainly
 
 app = typer.Typer(
@@ -22,9 +36,14 @@ for verb in (
     identify.identify,
     detect.detect,
     doctor.doctor,
+    backing_up.backup,
+    backing_up.restore,
+    retain.retain,
 ):
     app.command()(verb)
+app.command(share.VERB, hidden=True)(share.serve_share)
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(evaluate.app, name="evaluate")
 
 

@@ -6,6 +6,10 @@ from typing import Any
 from httptools import HttpParserError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.routes.envelope import safe_headers
+from app.routes.facts import sane_request_id
+from app.routes.problems import problem
+
 MOST_HEAD_BYTES = 64 * 1024
 LONGEST_HEAD_S = 15.0
 
@@ -65,6 +69,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_head = False
         self._stop_clock()
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what is no request and never gets to the service: as it would, with a problem and safe headers."""
+        id_ = sane_request_id(None)
+        answer = problem(400, "malformed", msg, id_, None, {"x-request-id": id_, **safe_headers(self.scheme)})
+        head = [b"HTTP/1.1 400 Bad Request", b"connection: close"]
+        head += [name + b": " + value for name, value in answer.raw_headers]
+        self.transport.write(b"\r\n".join((*head, b"", bytes(answer.body))))
+        self.transport.close()
 
     def _count(self, *pieces: bytes) -> None:
         # One chunk from the socket may hold a whole head that is too long.

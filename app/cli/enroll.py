@@ -1,28 +1,20 @@
 """`onelook enroll`."""
 
-import csv
-import os
-from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
-from app.cli.enrolling import FolderEnrolment, Outcome
+from app.cli.enrolling import enroll_here
 from app.cli.home import open_desk
-from app.cli.journal import Journal, NotingIdentifiers
-from app.cli.photo_folder import PhotoFolder
-from app.cli.plainly import REFUSED, UNUSABLE, shown, told
+from app.cli.outcomes import Tally, tell
+from app.cli.photo_folder import FolderContent, PhotoFolder
+from app.cli.plainly import REFUSED, UNUSABLE, told
 from app.settings import Settings
-
-JOURNAL = "enroll-journal.jsonl"
-LEAST_WIDTH = 120
 
 
 def enroll(
@@ -30,83 +22,53 @@ def enroll(
     report: Annotated[
         Path | None, typer.Option(dir_okay=False, help="write what was refused there too, as CSV")
     ] = None,
+    gallery: Annotated[list[str] | None, typer.Option(help="a gallery that everybody shall be in, repeated")] = None,
+    consent: Annotated[str | None, typer.Option(help="the basis on which the faces are held")] = None,
+    server: Annotated[
+        str | None, typer.Option(help="URL of a running service that shall do it; none: this process does, on the home")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="with --server: a key with `enroll`, or @FILE that holds it")] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="with --server: whose certificates to believe, PEM")
+    ] = None,
 ) -> None:
     """Enrol a folder of people: a folder a person, its name the person's external id.
 
     The first photo that is accepted enrols the person, under the folder's name with blanks for underscores; each other
-    one becomes a template. Run it again after an interruption: what was done is not done twice, what was refused is
-    tried again.
+    one becomes a template. Run it again after an interruption, and it goes on where it stopped; run it again after its
+    end, and what was refused is tried again.
     """
-    settings = Settings.read()
     photos = PhotoFolder.read(folder)
     if not photos.count():
         raise told(f"{folder} holds no folder with photos: make one for each person, {folder}/Ada/1.jpg", UNUSABLE)
-    outcomes = [*_enrolled(photos, settings), *map(_misplaced, photos.misplaced)]
-    refused = [outcome for outcome in outcomes if outcome.done == "refused"]
-    _print(outcomes, refused, folder)
-    if report is not None:
-        _write(report, refused, folder)
-    if refused:
+    if (server is None) != (key is None):
+        raise told("--server and --key belong together: give both or none", UNUSABLE)
+    defaults: dict[str, Any] = {"galleries": gallery} if gallery else {}
+    defaults |= {"consent": consent} if consent else {}
+    if server is not None and key is not None:
+        from app.cli.sending import enroll_there
+
+        tally = enroll_there(photos, server, key, ca_file, defaults)
+    else:
+        tally = _here(photos, defaults)
+    tell(tally, report)
+    if tally.refused:
         raise typer.Exit(REFUSED)
 
 
-def _enrolled(photos: PhotoFolder, settings: Settings) -> list[Outcome]:
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with Journal(settings.home / JOURNAL) as journal:
-        from app.clock import RandomIdentifiers
-
-        identifiers = NotingIdentifiers(RandomIdentifiers(), journal)
-        with open_desk(settings, identifiers) as desk:
-            work = FolderEnrolment(desk, identifiers, settings, journal.finished(desk.store))
-            # As many as keep every lane busy, and no more than may wait for one.
-            return _at_once(work, photos, min(2 * desk.about.lanes, settings.inference_queue))
-
-
-def _at_once(work: FolderEnrolment, photos: PhotoFolder, threads: int) -> list[Outcome]:
-    columns = (TextColumn("enrolling"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    outcomes: list[Outcome] = []
-    with Progress(*columns, console=Console(stderr=True)) as bar, ThreadPoolExecutor(threads) as pool:
-        task = bar.add_task("enrolling", total=photos.count())
-        futures = [pool.submit(work.enrol, person, lambda: bar.advance(task)) for person in photos.people]
+def _here(photos: PhotoFolder, defaults: dict[str, Any]) -> Tally:
+    settings = Settings.read()
+    with open_desk(settings) as desk, _bar("enrolling") as progress:
         try:
-            for future in futures:
-                outcomes += future.result()
-        except BaseException as e:
-            work.stop.set()
-            pool.shutdown(cancel_futures=True)
-            if isinstance(e, KeyboardInterrupt):
-                typer.echo("stopped: run the same command again to go on", err=True)
+            return enroll_here(desk, FolderContent(photos, settings.max_image_bytes), defaults, progress)
+        except KeyboardInterrupt:
+            typer.echo("stopped: run the same command again to go on", err=True)
             raise
-    return outcomes
 
 
-def _misplaced(path: Path) -> Outcome:
-    return Outcome(path, "refused", "misplaced", "Photos lie in a person's folder, one level deep.")
-
-
-def _print(outcomes: Sequence[Outcome], refused: Sequence[Outcome], folder: Path) -> None:
-    count = Counter(outcome.done for outcome in outcomes)
-    typer.echo(
-        f"{count['enrolled']} persons enrolled, {count['template']} templates added, "
-        f"{count['before']} photos done before, {count['refused']} refused"
-    )
-    if not refused:
-        return
-    table = Table("refused", "code", "why")
-    for one in refused:
-        table.add_row(*(Text(shown(cell)) for cell in _row(one, folder)))
-    # A pipe has 80 columns, in which paths would be broken.
-    Console(width=max(Console().width, LEAST_WIDTH)).print(table)
-
-
-def _write(report: Path, refused: Sequence[Outcome], folder: Path) -> None:
-    # It names people: nobody else needs to read it.
-    descriptor = os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("photo", "code", "why"))
-        rows.writerows([shown(cell) for cell in _row(one, folder)] for one in refused)
-
-
-def _row(outcome: Outcome, folder: Path) -> tuple[str, str, str]:
-    return str(outcome.photo.relative_to(folder)), outcome.code, outcome.detail
+@contextmanager
+def _bar(text: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,102 +1,85 @@
-"""A person's folder -> one person with a template for each photo that was accepted."""
+"""A folder of people -> a batch on the home that the settings name, worked on by this process."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from app.cli.home import photo
-from app.cli.journal import NotingIdentifiers, photo_digest
-from app.cli.photo_folder import PersonFolder
-from app.cli.plainly import sentence
-from app.domain import particulars
-from app.errors import Corrupt, InvalidField, Misconfigured, OnelookError
-from app.ports import PersonFilter
-from app.settings import Settings
+import typer
+
+from app.cli.outcomes import Refusal, Tally, explained
+from app.cli.photo_folder import FolderContent
+from app.domain.actor import LOCAL
+from app.domain.batch import BatchItem, Outcome
+from app.errors import Busy
 
 if TYPE_CHECKING:
+    from app.domain.job import Job
     from app.routes.desk import Desk
 
-Done = Literal["enrolled", "template", "before", "refused"]
+LOOK_S = 0.5
+PAGE = 500
+_ANOTHER = "Another `onelook enroll` works on this folder: wait for its end."
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one photo: somebody new, one more template, done by an earlier run, or refused and why."""
+def enroll_here(
+    desk: "Desk", content: FolderContent, defaults: dict[str, Any], progress: Callable[[int, int], object]
+) -> Tally:
+    """Enrols the folder, going on where an earlier run stopped; what an earlier one that ended refused is tried again.
 
-    photo: Path
-    done: Done
-    code: str = ""
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FolderEnrolment:
-    """Enrols folders of persons, several at once in several threads.
-
-    finished: digests of the photos that are stored already. `stop`, once set, ends it before the next photo.
+    progress: called with the photos done and all there are. Raises Busy when another process works on that folder.
     """
+    desk.tidy_batches()
+    job = _claimed(desk, desk.submit_batch(content, LOCAL, {"form": "folder", "defaults": defaults}, retry=True).id)
+    tally, lock = Tally(), threading.Lock()
+    progress(job.step, job.steps)
 
-    desk: "Desk"
-    identifiers: NotingIdentifiers
-    settings: Settings
-    finished: set[str]
-    stop: threading.Event = field(default_factory=threading.Event)
+    def settled(item: BatchItem, outcome: Outcome) -> None:
+        nonlocal tally
+        with lock:
+            tally = tally.with_one(outcome.status)
+            progress(job.step + tally.settled, job.steps)
 
-    def enrol(self, folder: PersonFolder, advance: Callable[[], object]) -> list[Outcome]:
-        """The outcome of each photo, in order; raises only what ends everything: Corrupt, Misconfigured."""
-        outcomes = []
-        for outcome in self._outcomes(folder):
-            outcomes.append(outcome)
-            advance()
-            if self.stop.is_set():
-                break
-        return outcomes
-
-    def _outcomes(self, folder: PersonFolder) -> Iterator[Outcome]:
-        person_id: str | None = None
-        for path in folder.photos:
-            try:
-                content = photo(path, self.settings)
-                digest = photo_digest(folder.name, content)
-                if digest in self.finished:
-                    yield Outcome(path, "before")
-                    continue
-                person_id = person_id or self._known(folder.name)
-                with self.identifiers.working_on(digest):
-                    if person_id is None:
-                        person_id = self._enrol(content, folder.name)
-                        done: Done = "enrolled"
-                    else:
-                        self.desk.add_template(content, person_id)
-                        done = "template"
-                self.finished.add(digest)
-                yield Outcome(path, done)
-            except (Corrupt, Misconfigured):
-                raise
-            except OnelookError as e:
-                yield Outcome(path, "refused", _code(e), sentence(e))
-            except OSError as e:
-                yield Outcome(path, "refused", "unreadable_file", f"The file cannot be read: {e.strerror}.")
-
-    def _enrol(self, content: bytes, folder: str) -> str:
-        from app.actions.enroll import Enrolment
-
-        name = folder.replace("_", " ")
-        return self.desk.enroll(content, Enrolment(name=name, external_id=folder)).person.id
-
-    def _known(self, folder: str) -> str | None:
-        """The id of the person whom an earlier photo or run enrolled. Raises InvalidField for a name of no use."""
-        external_id = particulars.line("folder", folder)
-        which = PersonFilter(external_id=external_id)
-        people = self.desk.list_people(which, gallery=None, after=None, limit=2)
-        if len(people) > 1:
-            raise InvalidField("folder", f"Several persons have the external_id {external_id}: which one is meant?")
-        return people[0].id if people else None
+    # As many as keep every lane busy, and no more than may wait for one.
+    at_once = min(2 * desk.about.lanes, desk.settings.inference_queue)
+    desk.run_batch(
+        job, lambda item: content.take(item, defaults), at_once=at_once, stop=threading.Event(), settled=settled
+    )
+    with desk.store.read() as uow:
+        counts = uow.batches.counts(job.id)
+    stored = sum(counts.get(status, 0) for status in ("enrolled", "template", "before"))
+    return replace(
+        tally,
+        before=stored - tally.enrolled - tally.template,
+        erased=counts.get("erased", 0),
+        refused=tuple(_refused(desk, job.id)),
+    )
 
 
-def _code(error: OnelookError) -> str:
-    from app.routes.problems import row_of
+def _claimed(desk: "Desk", job_id: str) -> "Job":
+    """The job, its lease ours. One that a killed run left is ours once its lease has run out."""
+    first_lease = None
+    while (job := desk.claim_batch([job_id])) is None:
+        with desk.store.read() as uow:
+            held = uow.jobs.get(job_id)
+        if held is None or held.ended:
+            raise Busy(_ANOTHER)
+        if first_lease is None:
+            first_lease = held.lease_until
+            typer.echo("waiting until the run before this one has let go", err=True)
+        if held.lease_until != first_lease:  # somebody renews it
+            raise Busy(_ANOTHER)
+        time.sleep(LOOK_S)
+    return job
 
-    return row_of(type(error))[1]
+
+def _refused(desk: "Desk", job_id: str) -> Iterator[Refusal]:
+    after = -1
+    with desk.store.read() as uow:
+        while page := uow.batches.page(job_id, status="refused", after=after, limit=PAGE):
+            for item in page:
+                person = None if item.person_id is None else uow.people.get(item.person_id)
+                whom = item.person_id if person is None else f"{person.name} ({person.id})"
+                yield Refusal(item.source, item.code or "", explained(item.detail or "", item.members or {}, whom))
+            after = page[-1].number

@@ -3,13 +3,12 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from app.domain.actor import LOCAL, acting_as
 from app.errors import ImageTooLarge
-from app.ports import Identifiers
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,18 +20,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_desk(settings: Settings, identifiers: Identifiers | None = None) -> "Iterator[Desk]":
-    """Every action on the parts that serve, the index filled; closed at the end. Raises Misconfigured.
-
-    identifiers: where ids come from, instead of where the service has them from.
-    """
+def open_desk(settings: Settings) -> "Iterator[Desk]":
+    """Every action on the parts that serve, the index filled; closed at the end. Raises Misconfigured."""
     with Console(stderr=True).status("loading the networks"):
         from app.main import build_parts, make_desk
 
         parts = build_parts(settings)
     try:
         parts.gallery.rebuild()
-        yield make_desk(settings, replace(parts, identifiers=identifiers or parts.identifiers), warnings())
+        desk = make_desk(settings, parts, warnings())
+        try:
+            with acting_as(LOCAL):
+                yield desk
+        finally:
+            desk.trail.close(settings.shutdown_grace_s)
     finally:
         parts.close()
 
@@ -44,7 +45,8 @@ def open_rows(settings: Settings) -> "Iterator[SqlStore]":
 
     store = open_store(settings)
     try:
-        yield store
+        with acting_as(LOCAL):
+            yield store
     finally:
         store.close()
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 GIB = 1024**3
 LEAST_FREE, ENOUGH_FREE = GIB // 5, GIB
 OTHERS = 0o077
-MASTER_KEY_BYTES = 32
 
 
 def home(settings: Settings) -> Finding:
@@ -44,17 +43,56 @@ def disk_space(settings: Settings) -> Finding:
 
 
 def master_key(settings: Settings) -> Finding:
-    """Whether the key that opens the templates is there, whole, and ours alone."""
-    path = settings.home / "keys" / "master.key"
+    """Whether the keys that open the keys of people are there, whole, ours alone, and not beside the database."""
+    from app.errors import Misconfigured
+    from app.store.ring import MasterRing, read_keys
+
+    database = _database_file(settings)
+    if settings.master_key is not None:
+        held, place, beside = MasterRing.given(settings.master_key.get_secret_value()), "ONELOOK_MASTER_KEY", False
+    else:
+        path = settings.master_key_path()
+        if not path.exists():
+            if database is not None and database.exists():
+                return failure(
+                    f"{path} is missing, and no template opens without it: put it back from where it was kept"
+                )
+            return ok(f"{path} will be made at the first start")
+        try:
+            held = MasterRing(read_keys(path), path)
+        except Misconfigured as e:
+            return failure(e.detail)
+        place, beside = str(path), database is not None and database.parent in path.resolve().parents
+    if len(held.ids) > 1:
+        return warning(f"{place} holds {len(held.ids)} keys: a rotation has not ended; run `onelook keys rotate` again")
+    if beside:
+        return warning(
+            f"{place} lies beside the database: whoever copies the folder can open every template. Move it elsewhere, "
+            "and name the place in ONELOOK_MASTER_KEY_FILE"
+        )
+    return ok(f"{place}; keep a copy where the backups of the database are not")
+
+
+def person_keys(settings: Settings) -> Finding:
+    """Whether the keys of people are ours alone, and outside the backup of the database."""
+    from sqlalchemy.engine import make_url
+
+    from app.store.engine import is_postgres
+
+    url = settings.vault_url()
+    if is_postgres(url):
+        if url == settings.database_url:
+            return warning(
+                "they lie in the server of the database, and so in its base backups: an erasure does not reach those. "
+                "Name another place in ONELOOK_KEYS_URL"
+            )
+        return ok("in a PostgreSQL of their own")
+    path = Path(make_url(url).database or "")
     if not path.exists():
-        if settings.database_url is None and (settings.home / "onelook.db").exists():
-            return failure(f"{path} is missing, and no template opens without it: put it back from where it was kept")
         return ok(f"{path} will be made at the first start")
     if _open_to_others(path):
         return failure(f"{path} can be read by others: chmod 600 {path}")
-    if path.stat().st_size != MASTER_KEY_BYTES:
-        return failure(f"{path} must hold {MASTER_KEY_BYTES} bytes: put the right file back")
-    return ok(f"{path}; keep a copy where the backups of the database are not")
+    return ok(f"{path}; keep one copy, always of now, where the backups of the database are not")
 
 
 def admin_key(settings: Settings) -> Finding:
@@ -72,17 +110,20 @@ def database(settings: Settings) -> Finding:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import DatabaseError
 
-    from app.store.engine import reading_engine
+    from app.errors import StoreAway
+    from app.store.engine import is_postgres, reading_engine
 
     url = settings.sqlalchemy_url()
-    engine = reading_engine(url)
+    engine, on_server = reading_engine(url, report=lambda text: None), is_postgres(url)
     try:
-        place = make_url(url).database or ""
-        if not Path(place).exists():
+        place = "the database of PostgreSQL" if on_server else make_url(url).database or ""
+        if not (on_server or Path(place).exists()):
             return ok(f"{place} will be made at the first start")
         with engine.connect() as connection:
-            damage = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            damage = "ok" if on_server else connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
             has, knows, newest = _schema(connection)
+    except StoreAway as e:
+        return failure(f"the database cannot be reached: {e.__cause__ or e.detail}")
     except DatabaseError as e:
         return failure(f"the database cannot be read: {e.orig}; restore it from a backup")
     finally:
@@ -94,6 +135,26 @@ def database(settings: Settings) -> Finding:
     if has != newest:
         return failure(f"{place} has a newer schema than this version knows: start the newer version")
     return ok(f"{place}, schema {has}")
+
+
+def search(settings: Settings) -> Finding:
+    """Whether vectors lie in the database in clear."""
+    if settings.search == "pgvector":
+        return warning(
+            "pgvector: the vectors of everybody enrolled lie in the database in clear, and whoever steals a copy of it "
+            "can compare faces with them; ONELOOK_SEARCH=faiss keeps them sealed"
+        )
+    return ok("faiss: vectors are in the memory of the service, and sealed wherever they are stored")
+
+
+def _database_file(settings: Settings) -> Path | None:
+    """Of SQLite; None for a server."""
+    from sqlalchemy.engine import make_url
+
+    from app.store.engine import is_postgres
+
+    url = settings.sqlalchemy_url()
+    return None if is_postgres(url) else Path(make_url(url).database or "").resolve()
 
 
 def _schema(connection: "Connection") -> tuple[str | None, set[str], str | None]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from app.cli.home import open_rows
 from app.cli.plainly import shown
+from app.cli.rotating import rotate
 from app.domain.key import SCOPES, Key
 from app.settings import Settings
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 PAGE = 500
 LEAST_WIDTH = 150
 
-app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(help="Make, list and revoke API keys; rotate the keys of what is stored.", no_args_is_help=True)
+app.command()(rotate)
 
 
 @app.command()
@@ -30,6 +32,11 @@ def make(
     expires_days: Annotated[
         int | None, typer.Option(min=1, max=36500, help="days that it is valid; none: no end")
     ] = None,
+    gallery: Annotated[
+        list[str] | None, typer.Option(help="the only gallery that it sees and touches, repeated; none: not bound")
+    ] = None,
+    rate: Annotated[int | None, typer.Option(help="requests a minute; none: ONELOOK_KEY_RATE_PER_MINUTE")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="requests at a time; none: ONELOOK_KEY_CONCURRENCY")] = None,
 ) -> None:
     """Make a key, and print it: the only time that it is shown."""
     settings = Settings.read()
@@ -42,7 +49,9 @@ def make(
         # As the first start of the service does: there is never a home with keys and without an admin key.
         FirstKey(store, make_key, lambda text: typer.echo(text, err=True))(settings.home / "admin.key")
         ends = None if expires_days is None else datetime.now(UTC) + timedelta(days=expires_days)
-        _, text = make_key(name, scope, ends)
+        # No option at all is an empty list to the command line, and no binding to us.
+        bound = gallery or None
+        _, text = make_key(name, scope, ends, galleries=bound, rate_per_minute=rate, concurrency=concurrency)
     typer.echo(text)
 
 
@@ -53,9 +62,12 @@ def list_() -> None:
         from app.actions.keys import ListKeys
 
         keys = list(_every(ListKeys(store)))
-    table = Table("id", "name", "scopes", "made", "state")
+    table = Table("id", "name", "scopes", "bound to", "a minute", "at a time", "made", "state")
     for key in keys:
-        cells = (key.id, shown(key.name), " ".join(sorted(key.scopes)), f"{key.created_at:%Y-%m-%d}", _state(key))
+        bound = "" if key.galleries is None else " ".join(sorted(key.galleries))
+        limits = ("" if limit is None else str(limit) for limit in (key.rate_per_minute, key.concurrency))
+        made = f"{key.created_at:%Y-%m-%d}"
+        cells = (key.id, shown(key.name), " ".join(sorted(key.scopes)), bound, *limits, made, _state(key))
         table.add_row(*(Text(cell) for cell in cells))
     # A pipe has 80 columns, in which an id would be broken.
     Console(width=max(Console().width, LEAST_WIDTH)).print(table)

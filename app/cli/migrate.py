@@ -11,5 +11,5 @@ def migrate() -> None:
     from app.store import migrate as store
 
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store.migrate(settings.sqlalchemy_url())
+    store.migrate(settings.sqlalchemy_url(), timelines=settings.home / "timelines")
     typer.echo("the database is up to date")

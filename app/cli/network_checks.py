@@ -79,18 +79,31 @@ def templates(settings: Settings) -> Finding:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import DatabaseError
 
-    from app.store.sealing import Sealer, master_key
+    from app.errors import StoreAway
+    from app.store.engine import is_postgres
+    from app.store.opening import vault_as_it_is
     from app.store.unit_of_work import SqlStore
     from models.weights import model_id
 
-    url, key = settings.sqlalchemy_url(), settings.home / "keys" / "master.key"
-    if not (Path(make_url(url).database or "").exists() and key.exists()):
+    url = settings.sqlalchemy_url()
+    there = is_postgres(url) or Path(make_url(url).database or "").exists()
+    if not there:
         return ok("nobody is enrolled yet")
+    try:
+        vault = vault_as_it_is(settings)
+    except StoreAway:
+        return warning("the database or the keys of people cannot be reached: see above")
+    except DatabaseError:
+        return warning("the schema is not up to date: `onelook migrate`, and check again")
+    if vault is None:
+        return ok("nobody is enrolled yet, or by an earlier version: the next start seals those templates anew")
     active = model_id(settings.model, flip=settings.flip_averaging)
-    store = SqlStore(url, Sealer(master_key(settings.home)))
+    store = SqlStore(url, vault)
     try:
         with store.read() as uow:
             every, of_model = uow.templates.count(), sum(1 for _ in uow.templates.of_model(active))
+    except StoreAway:
+        return warning("the database cannot be reached: see above")
     except DatabaseError:
         return warning("the schema is not up to date: `onelook migrate`, and check again")
     finally:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from app.domain.gallery import EVERYBODY
 from app.errors import InvalidField
 
 LONGEST_NAME = 200
@@ -36,6 +37,13 @@ def person_id(text: str) -> str:
     if text.startswith(f"{RECEIPT}_"):
         # A receipt is found by its own id or by the person's: no text may be both.
         raise InvalidField("person_id", f"It must not begin with {RECEIPT}_, as the ids of erasure receipts do.")
+    return text
+
+
+def gallery_id(text: str) -> str:
+    """An id chosen for a gallery."""
+    if not is_id(text) or text == EVERYBODY:
+        raise InvalidField("id", f"1 to 100 letters, digits and . _ ~ @ : - are allowed, and not `{EVERYBODY}`.")
     return text
 
 

@@ -53,7 +53,10 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row of the change feed. kind: `template` or `person`; op: `add`, `remove` or `update`."""
+    """One row of the change feed. op: `add`, `remove` or `update`.
+
+    kind: `template`, `person`, `gallery`, or `member`, whose id is that of a person whose memberships changed.
+    """
 
     seq: int
     kind: str
@@ -66,7 +69,7 @@ class Receipt:
     """What an erasure removed.
 
     search_missed: true when the person's own vectors no longer find the person; None when the proving search could not
-    run; never true unproved.
+    run; never true unproved. audit_seq: the row of the audit trail that says so.
     """
 
     id: str
@@ -75,3 +78,4 @@ class Receipt:
     removed: Mapping[str, int]
     index_seq: int
     search_missed: bool | None = None
+    audit_seq: int | None = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.domain.face import Vector
-from app.index.vectors import DIMENSIONS, checked_probe, checked_rows
+from app.index.vectors import DIMENSIONS, checked_probe, checked_probes, checked_rows
 from app.ports import Hit
 
 
@@ -27,9 +27,9 @@ class ExactIndex:
 
     def add(self, template_ids: Sequence[str], vectors: Vector) -> None:
         """Adds or replaces float32 (n, dimensions), rows of unit length. Raises ValueError for other vectors."""
-        rows = checked_rows(template_ids, vectors, self._dimensions)
+        ids, rows = checked_rows(template_ids, vectors, self._dimensions)
         with self._lock:
-            self._rows.update(rows)
+            self._rows.update(zip(ids, rows, strict=True))
             self._matrix = None
 
     def remove(self, template_ids: Sequence[str]) -> int:
@@ -45,8 +45,21 @@ class ExactIndex:
         with self._lock:
             if k < 1 or not self._rows:
                 return []
-            if self._matrix is None:
-                self._matrix = np.stack(list(self._rows.values()))
-            ids, similarities = list(self._rows), np.clip(self._matrix @ probe, -1.0, 1.0)
+            ids, similarities = list(self._rows), np.clip(self._whole() @ probe, -1.0, 1.0)
         closest = np.argsort(-similarities, kind="stable")[:k]
         return [Hit(ids[i], float(similarities[i])) for i in closest]
+
+    def search_many(self, vectors: Vector, k: int) -> list[list[Hit]]:
+        """The same for each of float32 (n, dimensions), one after the other."""
+        return [self.search(probe, k) for probe in checked_probes(vectors, self._dimensions)]
+
+    def held(self) -> tuple[list[str], Vector]:
+        """Every id, and an own copy of the vectors, float32 (n, dimensions), in the same order."""
+        with self._lock:
+            return list(self._rows), self._whole().copy()
+
+    def _whole(self) -> Vector:
+        if self._matrix is None:
+            rows = list(self._rows.values())
+            self._matrix = np.stack(rows) if rows else np.empty((0, self._dimensions), np.float32)
+        return self._matrix

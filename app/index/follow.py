@@ -1,18 +1,22 @@
 """Keeps an index in step with the rows: reads the change feed and applies what is newer (DESIGN, rule 2)."""
 
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-
-import numpy as np
+from typing import TypeVar
 
 from app.domain.face import Vector
-from app.domain.person import Change, Template
+from app.domain.gallery import EVERYBODY, NamedGallery
+from app.domain.person import Change
+from app.index.roster import Entries, Roster
+from app.index.snapshot import Snapshot
+from app.index.snapshot_file import SnapshotFile
 from app.ports import Hit, Store, UnitOfWork, VectorIndex
 
 # Bounds the memory that one step takes: 1,000 vectors are half a megabyte.
 BATCH = 1000
+
+T = TypeVar("T")
 
 
 class FollowedGallery:
@@ -28,16 +32,24 @@ class FollowedGallery:
         make_index: Callable[[], VectorIndex],
         model_id: str,
         report: Callable[[str], object] = lambda text: None,
+        snapshots: SnapshotFile | None = None,
     ) -> None:
-        """report: told once of each template that cannot be opened; such a one is not held, and matches nobody."""
+        """report: told once of each template that cannot be opened; such a one is not held, and matches nobody.
+
+        snapshots: where vectors are kept to start faster; None: every start opens every row.
+        """
         self._store = store
         self._report = report
         self._unreadable: set[str] = set()
         self._make_index = make_index
         self._model_id = model_id
         self._lock = threading.Lock()
-        self._held = _Held(make_index())
+        self._held = Roster(make_index)
         self._seq = 0
+        self._epoch = 0
+        self._snapshots = snapshots
+        #: The seq of the snapshot on disk, so that one is not written twice; None: there is none.
+        self._kept: int | None = None
 
     @property
     def seq(self) -> int:
@@ -47,13 +59,47 @@ class FollowedGallery:
     def rebuild(self) -> int:
         """Reads every row anew, while the old vectors still answer; the seq reached."""
         with self._lock, self._store.read() as uow:
-            # Noted before the rows are read: what is written meanwhile is applied again, and none is skipped.
-            head = uow.changes.head()
-            fresh = _Held(self._make_index())
-            for batch in _batches(uow.templates.of_model(self._model_id, unreadable=self._pass_over)):
-                fresh.put(batch)
-            self._held, self._seq = fresh, max(head, self._seq)
+            self._read_all(uow)
         return self._seq
+
+    def _read_all(self, uow: UnitOfWork) -> None:
+        while True:
+            # Noted before the rows are read: what is written meanwhile is applied again, and none is skipped.
+            head, epoch = uow.changes.head(), uow.changes.epoch()
+            fresh = Roster(self._make_index)
+            # Galleries first: each template then goes where its person is a member.
+            for page in _galleries(uow):
+                fresh.open_gallery(page.id)
+            for pairs in _batches(uow.galleries.memberships()):
+                fresh.enlist(pairs)
+            for entries in self._entries(uow):
+                fresh.put(entries)
+            if uow.changes.epoch() == epoch:
+                break
+        self._held, self._seq = fresh, max(head, self._seq) if epoch == self._epoch else head
+        self._epoch = epoch
+
+    def keep_snapshot(self) -> bool:
+        """Writes what is held to disk, unless that is there already; whether it is there now."""
+        snapshots = self._snapshots
+        if snapshots is None or self._kept == self._seq:
+            return snapshots is not None
+        with snapshots.alone() as alone:
+            if not alone:
+                return False
+            with self._lock:
+                seq, entries = self._seq, self._held.everything()
+            if not snapshots.write(Snapshot(seq, self._model_id, entries.ids, entries.owners, entries.vectors)):
+                return False
+            self._kept = seq
+        # Whoever was erased while it was written is in it, and the erasure found no file to delete: look now.
+        self.catch_up()
+        return self._kept is not None
+
+    def drop_snapshot(self) -> int:
+        """Deletes the snapshot; how many files that were. Raises OSError."""
+        self._kept = None
+        return 0 if self._snapshots is None else self._snapshots.discard()
 
     def catch_up(self) -> int:
         """Applies every change that was committed before the call; the seq reached.
@@ -62,23 +108,29 @@ class FollowedGallery:
         """
         with self._store.read() as uow:
             head = uow.changes.head()
-            if head > self._seq:
+            if head > self._seq and uow.changes.epoch() == self._epoch:
                 with self._lock:
                     self._apply_until(head, uow)
+            # After a failover a seq may mean another change than it did, and what was followed may never have been.
+            if uow.changes.epoch() != self._epoch:
+                with self._lock:
+                    if uow.changes.epoch() != self._epoch:
+                        self._read_all(uow)
         return self._seq
 
-    def size(self) -> tuple[int, int]:
-        """(persons, templates) held."""
-        return self._held.size()
+    def size(self, gallery: str = EVERYBODY) -> tuple[int, int]:
+        """(persons, templates) held in that gallery; (0, 0) where there is no such gallery."""
+        return self._held.size(gallery)
 
-    def search(self, vector: Vector, k: int) -> list[Hit]:
-        """The k closest templates, closest first."""
-        return self._held.index.search(vector, k)
+    def search(self, vector: Vector, k: int, gallery: str = EVERYBODY) -> list[Hit]:
+        """The k closest templates of that gallery, closest first."""
+        index = self._held.index(gallery)
+        return [] if index is None else index.search(vector, k)
 
     def holds_any(self, template_ids: Sequence[str]) -> bool:
-        """Whether any of these templates is still held."""
-        index = self._held.index
-        return any(id_ in index for id_ in template_ids)
+        """Whether any of these templates is still held, in any gallery."""
+        held = self._held
+        return any(id_ in index for index in held.indexes() for id_ in template_ids)
 
     def _apply_until(self, head: int, uow: UnitOfWork) -> None:
         while self._seq < head:
@@ -90,14 +142,67 @@ class FollowedGallery:
             # Last: the seq is a promise to every thread that reads it without the lock.
             self._seq = changes[-1].seq
 
-    def _apply(self, changes: Iterable[Change], uow: UnitOfWork) -> None:
-        touched = {change.id: change.op for change in changes if change.kind == "template"}
-        wanted = [id_ for id_, last_op in touched.items() if last_op != "remove"]
-        rows = uow.templates.with_ids(wanted, unreadable=self._pass_over) if wanted else []
-        present = [t for t in rows if t.model_id == self._model_id]
-        kept = {template.id for template in present}
-        self._held.put(present)
-        self._held.drop([id_ for id_ in touched if id_ not in kept])
+    def _apply(self, changes: Sequence[Change], uow: UnitOfWork) -> None:
+        for id_ in _ids(changes, "gallery"):
+            # Looked up, too: a gallery may have been removed and made again under the same id.
+            self._held.close_gallery(id_)
+            if uow.galleries.get(id_) is not None:
+                self._held.open_gallery(id_)
+                self._fill(id_, uow)
+        gone = [id_ for id_, op in _ids(changes, "person").items() if op == "remove"]
+        moved: dict[str, tuple[str, ...]] = dict.fromkeys([*_ids(changes, "member"), *gone], ())
+        galleries_of = moved | uow.galleries.of_many(list(moved)) if moved else moved
+        # In one step: whoever is merged or split stays where both the one and the other are.
+        self._settle(galleries_of, _ids(changes, "template"), uow)
+
+    def _fill(self, gallery: str, uow: UnitOfWork) -> None:
+        after: str | None = None
+        while members := uow.galleries.members(gallery, after=after, limit=BATCH):
+            self._settle(uow.galleries.of_many(members), {}, uow)
+            after = members[-1]
+
+    def _settle(self, galleries_of: Mapping[str, tuple[str, ...]], touched: Mapping[str, str], uow: UnitOfWork) -> None:
+        """Puts these persons into exactly these galleries; touched: template id -> what was last done to it."""
+        last_op = dict.fromkeys(self._held.templates_of(galleries_of), "update") | dict(touched)
+        self._held.assign(galleries_of)
+        gone = []
+        for ids in _batches(last_op):
+            wanted = [id_ for id_ in ids if last_op[id_] != "remove"]
+            rows = uow.templates.with_ids(wanted, unreadable=self._pass_over) if wanted else []
+            present = [t for t in rows if t.model_id == self._model_id]
+            kept = {template.id for template in present}
+            self._held.put(Entries.of(present))
+            missing = [id_ for id_ in ids if id_ not in kept]
+            self._held.drop(missing)
+            gone += missing
+        if gone:
+            self._let_go_of_snapshot()
+
+    def _entries(self, uow: UnitOfWork) -> Iterator[Entries]:
+        snapshot = None if self._snapshots is None else self._snapshots.read()
+        if snapshot is None:
+            for templates in _batches(uow.templates.of_model(self._model_id, unreadable=self._pass_over)):
+                yield Entries.of(templates)
+            return
+        # Only for the vectors: who is enrolled, and whose each template is, is read from the rows.
+        places = {id_: place for place, id_ in enumerate(snapshot.ids)}
+        found = 0
+        for pairs in _batches(uow.templates.owners_of_model(self._model_id)):
+            known = [(id_, owner) for id_, owner in pairs if id_ in places]
+            found += len(known)
+            vectors = snapshot.vectors[[places[id_] for id_, _ in known]]
+            yield Entries([id_ for id_, _ in known], [owner for _, owner in known], vectors)
+            missing = [id_ for id_, _ in pairs if id_ not in places]
+            yield Entries.of(uow.templates.with_ids(missing, unreadable=self._pass_over) if missing else [])
+        if found < len(places):
+            # It holds somebody who is not enrolled any more.
+            self._let_go_of_snapshot()
+
+    def _let_go_of_snapshot(self) -> None:
+        try:
+            self.drop_snapshot()
+        except OSError as e:  # the index is right all the same, and must go on; the erasure itself tells of it
+            self._report(f"a snapshot that holds removed templates cannot be deleted: {type(e).__name__}")
 
     def _pass_over(self, template_id: str) -> None:
         # One altered row must not keep everybody else out. Only under the lock.
@@ -106,42 +211,19 @@ class FollowedGallery:
             self._report(f"the template {template_id} cannot be opened and is not compared: run `onelook doctor`")
 
 
-class _Held:
-    """An index and who owns its templates. One thread at a time changes it; any may read."""
-
-    def __init__(self, index: VectorIndex) -> None:
-        self.index = index
-        self._owners: dict[str, str] = {}
-        self._templates_of: Counter[str] = Counter()
-
-    def size(self) -> tuple[int, int]:
-        return len(self._templates_of), len(self._owners)
-
-    def put(self, templates: Sequence[Template]) -> None:
-        if not templates:
-            return
-        self.index.add([t.id for t in templates], np.stack([t.vector for t in templates]))
-        for template in templates:
-            self._forget_owner(template.id)
-            self._owners[template.id] = template.person_id
-            self._templates_of[template.person_id] += 1
-
-    def drop(self, template_ids: Sequence[str]) -> None:
-        if not template_ids:
-            return
-        self.index.remove(template_ids)
-        for template_id in template_ids:
-            self._forget_owner(template_id)
-
-    def _forget_owner(self, template_id: str) -> None:
-        owner = self._owners.pop(template_id, None)
-        if owner is None:
-            return
-        self._templates_of[owner] -= 1
-        if not self._templates_of[owner]:
-            del self._templates_of[owner]
+def _ids(changes: Sequence[Change], kind: str) -> dict[str, str]:
+    """Id -> what was last done to it, of the changes of that kind."""
+    return {change.id: change.op for change in changes if change.kind == kind}
 
 
-def _batches(templates: Iterator[Template]) -> Iterator[list[Template]]:
-    while batch := list(islice(templates, BATCH)):
+def _galleries(uow: UnitOfWork) -> Iterator[NamedGallery]:
+    after: str | None = None
+    while page := uow.galleries.page(after=after, limit=BATCH):
+        yield from page
+        after = page[-1].id
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, BATCH)):
         yield batch

@@ -12,8 +12,8 @@ DIMENSIONS = 128
 LENGTH_TOLERANCE = 1e-3
 
 
-def checked_rows(template_ids: Sequence[str], vectors: Vector, dimensions: int) -> dict[str, Vector]:
-    """Id -> float32 (dimensions,), own copies; of an id that stands twice the last row counts.
+def checked_rows(template_ids: Sequence[str], vectors: Vector, dimensions: int) -> tuple[list[str], Vector]:
+    """Distinct ids and their own copies, float32 (n, dimensions); of an id that stands twice the last row counts.
 
     Raises ValueError when the shape is not (len(template_ids), dimensions), or a row is not finite and of unit length.
     """
@@ -21,7 +21,10 @@ def checked_rows(template_ids: Sequence[str], vectors: Vector, dimensions: int) 
     if rows.shape != (len(template_ids), dimensions):
         raise ValueError(f"{len(template_ids)} ids need vectors ({len(template_ids)}, {dimensions}), not {rows.shape}")
     _refuse_other_than_unit(rows)
-    return dict(zip(template_ids, rows, strict=True))
+    last = {id_: row for row, id_ in enumerate(template_ids)}
+    if len(last) < len(template_ids):
+        rows = rows[list(last.values())]
+    return list(last), rows
 
 
 def checked_probe(vector: Vector, dimensions: int) -> Vector:
@@ -31,6 +34,15 @@ def checked_probe(vector: Vector, dimensions: int) -> Vector:
         raise ValueError(f"a probe is a vector ({dimensions},), not {probe.shape}")
     _refuse_other_than_unit(probe[None])
     return probe
+
+
+def checked_probes(vectors: Vector, dimensions: int) -> Vector:
+    """The same for many: contiguous float32 (n, dimensions), n from 0."""
+    probes = np.ascontiguousarray(vectors, np.float32)
+    if probes.ndim != 2 or probes.shape[1] != dimensions:
+        raise ValueError(f"probes are vectors (n, {dimensions}), not {probes.shape}")
+    _refuse_other_than_unit(probes)
+    return probes
 
 
 def _refuse_other_than_unit(rows: NDArray[np.float32]) -> None:

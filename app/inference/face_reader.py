@@ -51,12 +51,18 @@ class _Job:
     queued_at: float
 
 
+# Whose answer was given has this one instead.
+_GIVEN: "Future[Reading]" = Future()
+_GIVEN.cancel()
+
+
 class NetworkFaceReader:
     """Pictures -> faces, by the shipped networks. Thread-safe; fits ports.FaceReader.
 
     `lanes` threads each take what has piled up, at most `batch_faces` pictures, decode and detect them one by one,
     and encode the faces of all of them as one batch. Nothing waits for a batch to fill: a lone picture is read at once.
-    The queue holds `queue` pictures; one more raises Busy.
+    The queue holds `queue` pictures; one more raises Busy. lanes: 0 takes one for each core, with CUDA 4 at most.
+    processes: as many readers share the cores of the machine.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class NetworkFaceReader:
         device: str = "auto",
         precision: str = "auto",
         lanes: int = 0,
+        processes: int = 1,
         queue: int = 64,
         batch_faces: int = 4,
         max_image_bytes: int = 10 * 2**20,
@@ -74,6 +81,7 @@ class NetworkFaceReader:
     ) -> None:
         device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = max(1, cores // processes)
         lanes = lanes or (cores if device == "cpu" else min(cores, 4))
         self._threads_a_lane = max(1, cores // lanes)
         # The precision is measured as it will run: with the threads of one lane.
@@ -126,6 +134,10 @@ class NetworkFaceReader:
             return job.answer.result()
         except library.ImageError as e:
             raise TRANSLATED[type(e)](str(e) or None) from e
+        finally:
+            # An error leads to frames that hold the job, and the job to the error: together they would keep the picture
+            # in memory until the collector of cycles comes, which is seldom.
+            job.answer = _GIVEN
 
     def close(self) -> None:
         """Reads what is queued to its end, then ends the lanes; later calls of `read` raise ShuttingDown."""

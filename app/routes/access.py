@@ -5,8 +5,10 @@ from typing import Final
 from starlette.requests import Request
 
 from app.actions.authenticate import demand
+from app.domain.actor import set_actor
+from app.domain.gallery import Within
 from app.domain.key import Key
-from app.errors import NoKey
+from app.errors import BadKey, NoKey, RevokedKey
 from app.routes.desk import Desk, desk_of
 from app.routes.facts import facts_of
 from app.routes.problems import NotAcceptable
@@ -15,10 +17,14 @@ PUBLIC: Final = "public"
 ANY_KEY: Final = "any key"
 METRICS: Final = "admin or an allowed address"
 
-# docs/http.md holds the same table for people; a test compares them.
+# docs/http.md holds the same table for people; a test compares them. `and`: the key must hold both.
 TABLE = {
     "POST /detect": "detect",
     "POST /enroll": "enroll",
+    "POST /enroll/batch": "enroll",
+    "GET /enroll/batch/{job_id}": "enroll",
+    "GET /enroll/batch/{job_id}/items": "enroll",
+    "POST /enroll/batch/{job_id}/cancel": "enroll",
     "POST /verify": "verify",
     "POST /identify": "identify",
     "GET /persons": "persons:read",
@@ -28,7 +34,21 @@ TABLE = {
     "GET /persons/{person_id}/templates": "persons:read",
     "POST /persons/{person_id}/templates": "enroll",
     "DELETE /persons/{person_id}/templates/{template_id}": "persons:erase",
+    "GET /persons/{person_id}/export": "persons:read and persons:erase",
+    "POST /persons/{person_id}/merge": "persons:write",
+    "POST /persons/{person_id}/split": "persons:write",
+    "POST /persons/changes/{change_id}/undo": "persons:write",
+    "GET /duplicates": "persons:write",
     "GET /erasures/{erasure_id}": "persons:erase",
+    "GET /galleries": "persons:read",
+    "POST /galleries": "persons:write",
+    "GET /galleries/{gallery_id}": "persons:read",
+    "DELETE /galleries/{gallery_id}": "persons:write",
+    "PUT /galleries/{gallery_id}/members/{person_id}": "persons:write",
+    "DELETE /galleries/{gallery_id}/members/{person_id}": "persons:write",
+    "GET /audit": "audit",
+    "GET /audit/verify": "audit",
+    "GET /audit/head": "audit",
     "GET /keys": "admin",
     "POST /keys": "admin",
     "DELETE /keys/{key_id}": "admin",
@@ -47,9 +67,10 @@ _OTHER_ANSWERS = ("/metrics", "/docs", "/docs/problems", "/docs/style.css")
 
 
 async def access(request: Request) -> None:
-    """Lets the request through to its route, or raises NoKey, BadKey, ExpiredKey, OutOfScope, NotAcceptable.
+    """Lets the request through to its route, and counts it against the limits of its key.
 
-    A route that the table lacks is a KeyError: nothing is open by oversight.
+    Or raises NoKey, BadKey, ExpiredKey, LockedOut, RateLimited, OutOfScope, NotAcceptable. A route that the table lacks
+    is a KeyError: nothing is open by oversight.
     """
     path = request.scope["route"].path
     scope = TABLE[f"{request.method} {path}"]
@@ -62,10 +83,11 @@ async def access(request: Request) -> None:
         if request.client is not None and desk.settings.allows_metrics(request.client.host):
             return
         scope = "admin"
-    key = await desk.on_rows(desk.authenticate, sent_key(request))
-    facts_of(request).key = key
+    key = await _authenticated(request, desk)
+    facts_of(request).at_end.append(desk.key_limits.enter(key))
     if scope != ANY_KEY:
-        demand(key, scope)
+        for one in scope.split(" and "):
+            demand(key, one)
 
 
 def sent_key(request: Request) -> str | None:
@@ -84,15 +106,39 @@ def caller(request: Request) -> Key:
     return key
 
 
+def bound_to(request: Request) -> Within:
+    """The galleries that the caller's key is bound to; None: it is not."""
+    return caller(request).galleries
+
+
 async def insider(request: Request, desk: Desk | None) -> bool:
     """Whether a public route was called with a valid key, and may tell details."""
     if desk is None:
         return False
     try:
-        facts_of(request).key = await desk.on_rows(desk.authenticate, sent_key(request))
+        await _authenticated(request, desk)
     except Exception:  # a bad key, or a database that is down: no details either way
         return False
     return True
+
+
+async def _authenticated(request: Request, desk: Desk) -> Key:
+    """The key that was sent, also noted in the facts. Raises NoKey, BadKey, ExpiredKey, LockedOut."""
+    token, host = sent_key(request), request.client.host if request.client is not None else None
+    if not token:
+        raise NoKey
+    desk.lock_out.check(host, token)
+    try:
+        key = await desk.on_rows(desk.authenticate, token)
+    except BadKey as e:
+        # Whoever has the secret of a key that was revoked guesses nothing.
+        if not isinstance(e, RevokedKey):
+            facts_of(request).locks_out = desk.lock_out.note_bad(host)
+        raise
+    desk.lock_out.note_good(host, token)
+    facts_of(request).key = key
+    set_actor(key.id)
+    return key
 
 
 def _refuse_other_forms(accept: str | None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -196,14 +196,14 @@ def timings_body(timings: Timings) -> TimingsBody:
     }
 
 
-def person_body(person: Person) -> PersonBody:
-    """Everything that is said of a person."""
+def person_body(person: Person, galleries: Sequence[str]) -> PersonBody:
+    """Everything that is said of a person; galleries: those that the caller may hear of."""
     return {
         "id": person.id,
         "name": person.name,
         "external_id": person.external_id,
         "metadata": dict(person.metadata),
-        "galleries": ["all"],
+        "galleries": list(galleries),
         "groups": list(person.groups),
         "consent": person.consent,
         "active": person.active,

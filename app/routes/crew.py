@@ -1,6 +1,7 @@
 """Threads for one kind of work, so that no kind keeps another from being done."""
 
 import asyncio
+import contextvars
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,10 +35,12 @@ class Crew:
         """What the work returns or raises. Raises Busy when it may not wait and all threads are taken."""
         if self._refusal is not None and not self.free:
             raise Busy(self._refusal)
+        # The event loop's executors do not hand it over by themselves: who is acting goes with the work.
+        context = contextvars.copy_context()
         self._at_work += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._pool, functools.partial(work, *args, **kwargs)
+                self._pool, functools.partial(context.run, work, *args, **kwargs)
             )
         finally:
             self._at_work -= 1

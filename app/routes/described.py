@@ -12,7 +12,10 @@ from app.routes.problems import MEDIA_TYPE
 from app.routes.problems import TABLE as PROBLEMS
 
 _STATUS_OF = {code: status for status, code in PROBLEMS.values()}
-_EVERYWHERE = ("no_key", "bad_key", "expired_key", "scope", "not_acceptable", "busy", "not_ready", "shutting_down")
+_EVERYWHERE = (
+    *("no_key", "bad_key", "expired_key", "scope", "not_acceptable", "rate_limited", "locked_out"),
+    *("busy", "not_ready", "shutting_down"),
+)
 _OF_A_BODY = ("malformed", "slow_body", "body_too_large", "unsupported_media", "invalid_field")
 _OF_AN_IMAGE = (*_OF_A_BODY, "unreadable_image", "too_many_pixels")
 _PROBLEM = {

@@ -1,31 +1,49 @@
 """What the routes may call: every action, made once at start, and the threads that run them."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ParamSpec, Protocol, TypeVar, cast
 
 from starlette.requests import Request
 
 from app.actions.add_template import AddTemplate
+from app.actions.audit import ListAudit, SignHead, VerifyAudit
 from app.actions.authenticate import Authenticate
+from app.actions.batches import CancelBatch, FindBatch, ListItems
 from app.actions.change_person import ChangePerson
 from app.actions.detect import Detect
+from app.actions.duplicates import FindDuplicates
 from app.actions.enroll import Enroll
 from app.actions.erase import Erase, FindReceipt
+from app.actions.export import Export
+from app.actions.galleries import ChangeMembership, ListGalleries, MakeGallery, RemoveGallery
 from app.actions.identify import Identify
 from app.actions.keys import ListKeys, MakeKey, RevokeKey
+from app.actions.merge import Merge
+from app.actions.once import Once
 from app.actions.people import FindPerson, ListPeople, ListTemplates
 from app.actions.remove_template import RemoveTemplate
+from app.actions.retain import Retain
+from app.actions.run_batch import ClaimBatch, RunBatch
+from app.actions.split import Split
+from app.actions.submit_batch import SubmitBatch
+from app.actions.tidy_batches import TidyBatches
+from app.actions.trail import QueuedTrail
+from app.actions.undo import Undo
 from app.actions.verify import VerifyPair, VerifyPerson
 from app.domain.operating_point import Calibration
 from app.errors import NotReady
-from app.ports import Gallery, Store
+from app.ports import Gallery, Spool, Store
 from app.routes.budget import ByteBudget
 from app.routes.crew import Crew
+from app.routes.limits import KeyLimits
+from app.routes.lockout import LockOut
 from app.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
+MOST_UPLOADS = 8
 
 
 class ReaderState(Protocol):
@@ -52,7 +70,11 @@ class About:
     precision_why: str
     lanes: int
     batch_faces: int
-    search: str
+    #: Called where it may change while the service runs.
+    search: str | Callable[[], str]
+    vectors_in_clear: bool = False
+    #: Place of each standby that helps -> "ok", or why it does not; called.
+    replicas: Callable[[], Mapping[str, str]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +90,14 @@ class Desk:
     authenticate: Authenticate
     detect: Detect
     enroll: Enroll
+    submit_batch: SubmitBatch
+    find_batch: FindBatch
+    list_items: ListItems
+    cancel_batch: CancelBatch
+    claim_batch: ClaimBatch
+    run_batch: RunBatch
+    tidy_batches: TidyBatches
+    spool: Spool
     add_template: AddTemplate
     remove_template: RemoveTemplate
     verify_person: VerifyPerson
@@ -79,9 +109,26 @@ class Desk:
     change_person: ChangePerson
     erase: Erase
     find_receipt: FindReceipt
+    make_gallery: MakeGallery
+    list_galleries: ListGalleries
+    remove_gallery: RemoveGallery
+    change_membership: ChangeMembership
+    merge: Merge
+    split: Split
+    undo: Undo
+    find_duplicates: FindDuplicates
+    export: Export
+    once: Once
     make_key: MakeKey
     list_keys: ListKeys
     revoke_key: RevokeKey
+    trail: QueuedTrail
+    list_audit: ListAudit
+    verify_audit: VerifyAudit
+    sign_head: SignHead
+    retain: Retain
+    key_limits: KeyLimits
+    lock_out: LockOut
     bodies: ByteBudget
     pictures: Crew
     # Each kind of work has threads of its own, so that none of them keeps keys from being checked.
@@ -90,6 +137,13 @@ class Desk:
     writes: Crew = field(default_factory=lambda: Crew(16, refusal="Too many changes are waiting: try again soon."))
     # What waits is bounded by `bodies`, and no parse waits for anything but the processor.
     parses: Crew = field(default_factory=lambda: Crew(4))
+    # Each goes over the whole audit trail.
+    checks: Crew = field(default_factory=lambda: Crew(1, refusal="The audit trail is being checked: try again soon."))
+    # Batches that are on their way, each into a file.
+    uploads: ByteBudget = field(default_factory=lambda: ByteBudget(MOST_UPLOADS))
+    spooling: Crew = field(default_factory=lambda: Crew(MOST_UPLOADS))
+    # Set when a batch waits to be begun.
+    batches_due: threading.Event = field(default_factory=threading.Event)
 
     async def on_rows(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that only reads rows, in a thread."""
@@ -103,6 +157,10 @@ class Desk:
         """Runs work that takes a large body apart, in a thread of a small crew, after waiting for one."""
         return await self.parses.run(work, *args, **kwargs)
 
+    async def on_spool(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs work on the files of batches, in a thread of a small crew, after waiting for one."""
+        return await self.spooling.run(work, *args, **kwargs)
+
     async def on_pictures(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that reads pictures, in a thread of a larger crew. Raises Busy when all of it is taken."""
         # Waiting here would hold whole pictures in memory without a bound.
@@ -110,7 +168,7 @@ class Desk:
 
     def close(self) -> None:
         """Lets every idle thread end."""
-        for crew in (self.pictures, self.rows, self.writes, self.parses):
+        for crew in (self.pictures, self.rows, self.writes, self.parses, self.spooling, self.checks):
             crew.close()
 
 

@@ -4,7 +4,7 @@ from html import escape
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse
 
 from app.errors import OnelookError
 from app.routes.answers import answer
@@ -44,7 +44,11 @@ async def problems(request: Request) -> Response:
     return _page("Onelook: problems", _problems())
 
 
-@router.get("/docs/style.css", response_class=PlainTextResponse)
+@router.get(
+    "/docs/style.css",
+    response_class=Response,
+    responses={200: {"content": {"text/css": {"schema": {"type": "string"}}}}},
+)
 async def style(request: Request) -> Response:
     """How these pages look."""
     return Response(STYLE, media_type="text/css")

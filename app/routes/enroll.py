@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
-from app.actions.enroll import Enrolment
+from app.actions.enroll import Enrolled, Enrolment
+from app.domain.gallery import shown
 from app.domain.key import Key
 from app.domain.particulars import LONGEST_NAME, LONGEST_TEXT, MOST_GROUPS
 from app.errors import Lookalike
+from app.ports import UnitOfWork
 from app.routes.access import caller
 from app.routes.answers import (
     FaceBody,
@@ -26,6 +28,7 @@ from app.routes.desk import desk_of
 from app.routes.fields import Field
 from app.routes.image_body import ImageForm
 from app.routes.kinds import choice, flag, json_object, text, texts, time
+from app.routes.once import PARAMETER, Keep, once
 
 ON_DUPLICATE = Field(
     "on_duplicate", choice("reject", "allow"), "what to do when somebody else looks like this", default="reject"
@@ -64,6 +67,8 @@ _REFUSALS = (
     "duplicate_person",
     "person_exists",
     "unknown_gallery",
+    "idempotency_conflict",
+    "in_progress",
 )
 
 
@@ -72,19 +77,32 @@ _REFUSALS = (
     status_code=201,
     response_model=EnrollBody,
     responses={200: {"model": EnrollBody, "description": "A dry run"}, **refusals(*_REFUSALS, image=True)},
-    openapi_extra=FORM.openapi(),
+    openapi_extra=FORM.openapi(PARAMETER),
 )
 async def enroll(request: Request) -> Response:
     """Enrols one person from one picture."""
-    desk = desk_of(request)
+    desk, key = desk_of(request), caller(request)
     sent = await FORM.read(request, desk)
-    enrolled = await desk.on_pictures(desk.enroll, sent.images["image"], Enrolment(**sent.fields))
+
+    async def work(keep: Keep) -> Response:
+        def also(uow: UnitOfWork, enrolled: Enrolled) -> None:
+            named = [enrolled.person.id, *(one.person_id for one in enrolled.duplicates)]
+            keep(uow, _answer(enrolled, key), named)
+
+        enrolment = Enrolment(**sent.fields)
+        enrolled = await desk.on_pictures(desk.enroll, sent.images["image"], enrolment, within=key.galleries, also=also)
+        return _answer(enrolled, key)
+
+    return await once(request, desk, sent, work)
+
+
+def _answer(enrolled: Enrolled, key: Key) -> Response:
     template = enrolled.template
     body: EnrollBody = {
-        "person": person_body(enrolled.person),
+        "person": person_body(enrolled.person, shown(enrolled.galleries, key.galleries)),
         "template": None if template is None else template_body(template),
         "face": face_body(enrolled.face),
-        "duplicates": lookalikes_body(enrolled.duplicates, caller(request)),
+        "duplicates": lookalikes_body(enrolled.duplicates, key),
         "index_seq": enrolled.index_seq,
         "dry_run": template is None,
     }

@@ -1,6 +1,7 @@
 """Around every request: its id, safe headers, one line in the log, its counts, and the last resort."""
 
 import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from starlette.datastructures import MutableHeaders
@@ -22,6 +23,11 @@ SAFE_HEADERS = {
 CLIENT_LEFT = 499
 
 
+def safe_headers(scheme: str | None) -> dict[str, str]:
+    """What every answer carries; over TLS also that there is no other way to come here for a year."""
+    return {**SAFE_HEADERS, **({"strict-transport-security": "max-age=31536000"} if scheme == "https" else {})}
+
+
 class Counts(Protocol):
     """Where requests are counted."""
 
@@ -33,7 +39,8 @@ class Counts(Protocol):
 class Envelope:
     """Pure ASGI, because a body must be read as it comes and every millisecond counts."""
 
-    def __init__(self, app: ASGIApp, log: Log, counts: Counts) -> None:
+    def __init__(self, app: ASGIApp, log: Log, counts: Sequence[Counts]) -> None:
+        """counts: all of them are told of each request; more may be added to the same list later."""
         self._app = app
         self._log = log
         self._counts = counts
@@ -43,7 +50,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        facts = Facts(sane_request_id(header(scope, b"x-request-id")))
+        facts = Facts(sane_request_id(header(scope, b"x-request-id")), traceparent=header(scope, b"traceparent"))
         scope[PLACE] = facts
         began, status = time.perf_counter(), 0
 
@@ -69,7 +76,8 @@ class Envelope:
 
     def _tell(self, scope: Scope, status: int, seconds: float, facts: Facts) -> None:
         route, method = template_of(scope), _known_method(scope["method"])
-        self._counts.count(method, route, status, seconds, facts)
+        for counts in self._counts:
+            counts.count(method, route, status, seconds, facts)
         entry: dict[str, Any] = {
             "method": method,
             "route": route,
@@ -92,10 +100,8 @@ class Envelope:
 def _add_headers(message: Message, scope: Scope, request_id: str) -> None:
     headers = MutableHeaders(raw=message["headers"])
     headers["x-request-id"] = request_id
-    for name, value in SAFE_HEADERS.items():
+    for name, value in safe_headers(scope.get("scheme")).items():
         headers.setdefault(name, value)
-    if scope.get("scheme") == "https":
-        headers.setdefault("strict-transport-security", "max-age=31536000")
 
 
 def _known_method(method: str) -> str:

@@ -18,13 +18,18 @@ _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(slots=True)
 class Facts:
-    """Filled on the way in; fault: an error of our own, for the log alone; at_end: called once the request ended."""
+    """Filled on the way in. fault: an error of our own, for the log alone; at_end: called once the request ended.
+
+    locks_out: its key was the bad one too many from that address. traceparent: the caller's span (W3C), as sent.
+    """
 
     request_id: str
     key: Key | None = None
     decisions: list[str] = field(default_factory=list)
     timings: Timings | None = None
     fault: BaseException | None = None
+    locks_out: bool = False
+    traceparent: str | None = None
     at_end: list[Callable[[], None]] = field(default_factory=list)
 
 

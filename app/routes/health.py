@@ -42,7 +42,8 @@ async def ready(request: Request) -> Response:
     desk: Desk | None = request.app.state.desk
     phase = request.app.state.gate.phase
     checks = {"service": phase} if desk is None or phase != "ready" else await desk.on_rows(_checks, desk)
-    fit = all(state == "ok" for state in checks.values())
+    # A standby that does not help costs time, and nothing else.
+    fit = all(state == "ok" for name, state in checks.items() if name != "replicas")
     told = {"checks": checks} if await insider(request, desk) else {}
     if fit:
         return answer({"status": "ready", **told})
@@ -57,7 +58,14 @@ def _checks(desk: Desk) -> dict[str, str]:
         "model": "ok" if desk.calibration.model_id == desk.reader.model_id else "its calibration is of another model",
         "index": _index(desk),
         "queue": "ok" if desk.reader.waiting() < desk.settings.inference_queue else "full",
+        **_replicas(desk),
     }
+
+
+def _replicas(desk: Desk) -> dict[str, str]:
+    states = desk.about.replicas()
+    away = "; ".join(f"{place}: {state}" for place, state in states.items() if state != "ok")
+    return {"replicas": away or "ok"} if states else {}
 
 
 def _database(desk: Desk) -> str:

@@ -106,7 +106,7 @@ async def identify(request: Request) -> Response:
     else:
         fields["top_k"] = DEFAULT_CANDIDATES if key.holds("candidates") else 0
     question = Question(**fields)
-    found = await desk.on_pictures(desk.identify, sent.images["image"], question)
+    found = await desk.on_pictures(desk.identify, sent.images["image"], question, within=key.galleries)
     results = [_result(one, found.point.threshold, key) for one in found.answers]
     facts = facts_of(request)
     facts.decisions.extend(result["decision"] for result in results)

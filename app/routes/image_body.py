@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +47,14 @@ class ImageForm:
             return await desk.on_parses(self._parse, content, kind, header, query, desk.settings.max_image_bytes)
         return self._parse(content, kind, header, query, desk.settings.max_image_bytes)
 
-    def openapi(self) -> dict[str, Any]:
-        """The parts of an OpenAPI operation that describe the three forms."""
+    def from_object(self, given: Mapping[str, Any], most_bytes: int) -> Sent:
+        """What a JSON object says. Raises InvalidField, UnreadableImage, ImageTooLarge."""
+        images = {name: _decoded(name, given[name]) for name in self.images if given.get(name) is not None}
+        others = {name: value for name, value in given.items() if name not in self.images}
+        return self._checked(Sent(images, self.fields.from_object(others)), most_bytes)
+
+    def openapi(self, *headers: dict[str, Any]) -> dict[str, Any]:
+        """The parts of an OpenAPI operation that describe the three forms, and those headers."""
         required = ["image", *self.fields.required()]
 
         def schema(picture: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +67,7 @@ class ImageForm:
         content = {FORM: {"schema": schema(binary)}, body.JSON: {"schema": schema(base_64)}, "image/*": raw}
         about = "The fields; in the query only for a raw image body."
         return {
-            "parameters": self.fields.parameters(optional=True),
+            "parameters": [*self.fields.parameters(optional=True), *headers],
             "requestBody": {"required": True, "description": about, "content": content},
         }
 
@@ -72,6 +78,9 @@ class ImageForm:
             sent = self._from_form(content, header, query)
         else:
             sent = Sent({"image": content}, self.fields.from_texts(query))
+        return self._checked(sent, most_bytes)
+
+    def _checked(self, sent: Sent, most_bytes: int) -> Sent:
         for name, image in sent.images.items():
             if not image:
                 raise UnreadableImage(f"{name}: The image is empty.")

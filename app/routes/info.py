@@ -6,9 +6,12 @@ from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
 from app.routes import body
+from app.routes.access import bound_to
 from app.routes.answers import answer
 from app.routes.described import refusals
 from app.routes.desk import desk_of
+
+MOST_GALLERIES = 500
 
 
 class SizeBody(TypedDict):
@@ -48,7 +51,8 @@ async def info(request: Request) -> Response:
     body.no_query(request)
     desk = desk_of(request)
     seq = await desk.on_rows(desk.gallery.catch_up)
-    persons, templates = desk.gallery.size()
+    listed = await desk.on_rows(desk.list_galleries, within=bound_to(request), after=None, limit=MOST_GALLERIES)
+    galleries: list[SizeBody] = [{"id": g.id, "persons": g.persons, "templates": g.templates} for g in listed]
     about, settings = desk.about, desk.settings
     shown: InfoBody = {
         "version": about.version,
@@ -61,12 +65,14 @@ async def info(request: Request) -> Response:
         "flip_averaging": settings.flip_averaging,
         "lanes": about.lanes,
         "batch_faces": about.batch_faces,
-        "search": about.search,
-        "vectors_in_clear": False,
-        "galleries": [{"id": "all", "persons": persons, "templates": templates}],
+        "search": about.search if isinstance(about.search, str) else about.search(),
+        "vectors_in_clear": about.vectors_in_clear,
+        "galleries": galleries,
         "index_seq": seq,
         "limits": {
             "max_body_bytes": settings.max_body_bytes,
+            "max_batch_bytes": settings.max_batch_bytes,
+            "max_batch_items": settings.max_batch_items,
             "max_image_bytes": settings.max_image_bytes,
             "max_image_pixels": settings.max_image_pixels,
             "body_timeout_s": settings.body_timeout_s,

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
+from app.actions.keys import MOST_AT_A_TIME, MOST_GALLERIES, MOST_PER_MINUTE
 from app.domain.key import SCOPES, Key
 from app.domain.particulars import LONGEST_NAME
 from app.routes import body
@@ -10,7 +11,7 @@ from app.routes.answers import answer, moment, stamp
 from app.routes.described import refusals
 from app.routes.desk import desk_of
 from app.routes.fields import Field, Fields
-from app.routes.kinds import text, texts, time
+from app.routes.kinds import text, texts, time, whole
 from app.routes.pages import CURSOR, LIMIT, after, page
 
 LIST = Fields(LIMIT, CURSOR)
@@ -18,6 +19,9 @@ MAKE = Fields(
     Field("name", text(LONGEST_NAME), "what the key is for", required=True),
     Field("scopes", texts(len(SCOPES)), f"what it may do: {', '.join(SCOPES)}", required=True),
     Field("expires_at", time(), "when it ends; none: never"),
+    Field("galleries", texts(MOST_GALLERIES), "the only ones that it sees and touches; none: it is not bound"),
+    Field("rate_per_minute", whole(1, MOST_PER_MINUTE), "requests a minute; none: what the settings say"),
+    Field("concurrency", whole(1, MOST_AT_A_TIME), "requests at a time; none: what the settings say"),
 )
 _SCHEMA = {
     "schema": {
@@ -30,7 +34,7 @@ _SCHEMA = {
 
 
 class KeyBody(TypedDict):
-    """A key, without its secret."""
+    """A key, without its secret. galleries: null when it is not bound; limits: null where the settings say."""
 
     id: str
     name: str
@@ -38,6 +42,9 @@ class KeyBody(TypedDict):
     created_at: str
     expires_at: str | None
     revoked_at: str | None
+    galleries: list[str] | None
+    rate_per_minute: int | None
+    concurrency: int | None
 
 
 class NewKeyBody(KeyBody):
@@ -60,14 +67,14 @@ router = APIRouter(tags=["keys"])
     "/keys",
     status_code=201,
     response_model=NewKeyBody,
-    responses=refusals(body=True),
+    responses=refusals("unknown_gallery", body=True),
     openapi_extra={"requestBody": {"required": True, "content": {body.JSON: _SCHEMA}}},
 )
 async def make_key(request: Request) -> Response:
     """Makes a key. Its text is shown once, and only a digest of it is stored."""
     desk = desk_of(request)
     asked = MAKE.from_object(await body.read_object(request, desk))
-    key, secret = await desk.on_writes(desk.make_key, asked["name"], asked["scopes"], asked["expires_at"])
+    key, secret = await desk.on_writes(desk.make_key, **asked)
     shown: NewKeyBody = {**_key_body(key), "key": secret}
     return answer(shown, 201)
 
@@ -106,4 +113,7 @@ def _key_body(key: Key) -> KeyBody:
         "created_at": stamp(key.created_at),
         "expires_at": moment(key.expires_at),
         "revoked_at": moment(key.revoked_at),
+        "galleries": None if key.galleries is None else sorted(key.galleries),
+        "rate_per_minute": key.rate_per_minute,
+        "concurrency": key.concurrency,
     }

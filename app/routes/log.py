@@ -27,11 +27,11 @@ class Log(Protocol):
         ...
 
 
-def make_log(form: str, level: str, out: TextIO | None = None) -> Log:
-    """A log that writes to `out`, or to standard output. form: `json` or `console`."""
+def make_log(form: str, level: str, out: TextIO | None = None, **always: Any) -> Log:
+    """A log that writes to `out`, or to standard output. form: `json` or `console`; always: facts in every line."""
     last = structlog.dev.ConsoleRenderer(colors=False) if form == "console" else structlog.processors.JSONRenderer()
     logger = structlog.wrap_logger(
-        structlog.PrintLogger(out or sys.stdout),
+        structlog.WriteLogger(out or sys.stdout),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -39,6 +39,7 @@ def make_log(form: str, level: str, out: TextIO | None = None) -> Log:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         cache_logger_on_first_use=True,
+        **always,
     )
     return cast(Log, logger)
 

@@ -1,11 +1,15 @@
 """GET /metrics: counts and times for Prometheus; nothing of anybody's face, name or id."""
 
+import os
 from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.routes import body
 from app.routes.described import refusals
@@ -16,10 +20,17 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25,
 
 
 class Metrics:
-    """One registry a service, so that two in one process do not share it. Fits envelope.Counts."""
+    """One registry a service, so that two in one process do not share it. Fits envelope.Counts.
 
-    def __init__(self) -> None:
+    shared: the folder of `count_in`, where the processes of one service count together; None: this one counts alone.
+    """
+
+    def __init__(self, shared: Path | None = None) -> None:
         self.registry = CollectorRegistry()
+        self._told = self.registry
+        if shared is not None:
+            self._told = CollectorRegistry()
+            MultiProcessCollector(self._told, str(shared))  # type: ignore[no-untyped-call]
         self._requests = Counter(
             "onelook_requests_total", "requests", ["method", "route", "status"], registry=self.registry
         )
@@ -30,10 +41,24 @@ class Metrics:
         self._steps = Histogram(
             "onelook_step_seconds", "time of a step of a decision", ["step"], registry=self.registry, buckets=SECONDS
         )
-        self._waiting = Gauge("onelook_inference_waiting", "pictures that wait to be read", registry=self.registry)
-        self._persons = Gauge("onelook_gallery_persons", "persons held", ["gallery"], registry=self.registry)
-        self._templates = Gauge("onelook_gallery_templates", "templates held", ["gallery"], registry=self.registry)
-        self._seq = Gauge("onelook_index_seq", "the last change that the index follows", registry=self.registry)
+        self._lock_outs = Counter(
+            "onelook_lock_outs_total", "addresses locked out for guessing", registry=self.registry
+        )
+        self._workers = self._gauge("onelook_workers", "API processes that serve", "livesum")
+        self._waiting = self._gauge("onelook_inference_waiting", "pictures that wait to be read", "livesum")
+        # Every process holds the same; the one that answers has looked just now.
+        self._persons = self._gauge("onelook_gallery_persons", "persons held", "livemostrecent", "gallery")
+        self._templates = self._gauge("onelook_gallery_templates", "templates held", "livemostrecent", "gallery")
+        self._seq = self._gauge("onelook_index_seq", "the last change that the index follows", "livemostrecent")
+        self._replicas = self._gauge(
+            "onelook_replicas", "standbys by whether they help to search", "livemostrecent", "state"
+        )
+        self._audit_waiting = self._gauge("onelook_audit_waiting", "audit rows that wait to be written", "livesum")
+        self._audit_lost = Counter("onelook_audit_lost_total", "audit rows that were lost", registry=self.registry)
+        self._lost_before = 0
+        self._workers.set(1)
+        self._waiting.set(0)
+        self._audit_waiting.set(0)
 
     def count(self, method: str, route: str, status: int, seconds: float, facts: Facts) -> None:
         """Counts one request that has ended."""
@@ -44,16 +69,46 @@ class Metrics:
         if facts.timings is not None:
             for step, ms in asdict(facts.timings).items():
                 self._steps.labels(step).observe(ms / 1000)
+        if facts.locks_out:
+            self._lock_outs.inc()
+
+    def note_waiting(self, pictures: int) -> None:
+        """How many pictures wait in this process, for whichever process is asked next."""
+        self._waiting.set(pictures)
+
+    def note_trail(self, waiting: int, lost: int) -> None:
+        """How many rows of the audit trail wait in this process, and how many it has lost since its start."""
+        self._audit_waiting.set(waiting)
+        self._audit_lost.inc(lost - self._lost_before)
+        self._lost_before = lost
 
     def text(self, desk: Desk | None) -> bytes:
         """Everything, in Prometheus' text format."""
         if desk is not None:
-            self._waiting.set(desk.reader.waiting())
+            self.note_waiting(desk.reader.waiting())
+            self.note_trail(desk.trail.waiting, desk.trail.lost)
             persons, templates = desk.gallery.size()
             self._persons.labels("all").set(persons)
             self._templates.labels("all").set(templates)
             self._seq.set(desk.gallery.seq)
-        return generate_latest(self.registry)
+            if states := desk.about.replicas().values():
+                helping = sum(state == "ok" for state in states)
+                self._replicas.labels("ok").set(helping)
+                self._replicas.labels("dropped").set(len(states) - helping)
+        return generate_latest(self._told)
+
+    def _gauge(self, name: str, about: str, together: Literal["livesum", "livemostrecent"], *labels: str) -> Gauge:
+        return Gauge(name, about, labels, registry=self.registry, multiprocess_mode=together)
+
+
+def count_in(shared: Path, number: int) -> None:
+    """From here on the metrics of this process are counted in files of that folder, under the number of the process.
+
+    A process that takes the number over goes on with the counts of the one before it. Before any `Metrics` is made.
+    """
+    # The library reads it whenever it begins a file.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
+    values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
 
 
 router = APIRouter(tags=["operations"])

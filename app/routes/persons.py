@@ -1,15 +1,14 @@
 """/persons: who is enrolled."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
+from app.actions.people import Placed
+from app.domain.gallery import Within, shown
 from app.domain.particulars import LONGEST_NAME, LONGEST_TEXT, MOST_GROUPS
-from app.domain.person import Person
 from app.errors import Stale
-from app.ports import PersonFilter
 from app.routes import body
+from app.routes.access import bound_to
 from app.routes.answers import PersonBody, answer, etag, person_body
 from app.routes.described import Responses, refusals
 from app.routes.desk import desk_of
@@ -63,11 +62,17 @@ async def list_persons(request: Request) -> Response:
     """Lists persons in order of id."""
     desk = desk_of(request)
     asked = LIST.from_texts(body.query(request))
-    which = PersonFilter(asked["name"], asked["external_id"])
+    within = bound_to(request)
     found = await desk.on_rows(
-        desk.list_people, which, gallery=asked["gallery"], after=after(asked["cursor"]), limit=asked["limit"] + 1
+        desk.list_people,
+        name=asked["name"],
+        external_id=asked["external_id"],
+        gallery=asked["gallery"],
+        within=within,
+        after=after(asked["cursor"]),
+        limit=asked["limit"] + 1,
     )
-    return answer(page(found, asked["limit"], lambda person: person.id, person_body))
+    return answer(page(found, asked["limit"], _id, lambda one: _shown(one, within)))
 
 
 @router.get(
@@ -78,8 +83,8 @@ async def list_persons(request: Request) -> Response:
 async def get_person(request: Request, person_id: str) -> Response:
     """One person, with an ETag for changing it."""
     body.no_query(request)
-    desk = desk_of(request)
-    return _tagged(await desk.on_rows(desk.find_person, person_id))
+    desk, within = desk_of(request), bound_to(request)
+    return _tagged(await desk.on_rows(desk.find_person, person_id, within=within), within)
 
 
 @router.patch(
@@ -93,12 +98,13 @@ async def get_person(request: Request, person_id: str) -> Response:
 )
 async def change_person(request: Request, person_id: str) -> Response:
     """Changes the fields that are sent; null clears one that need not be there."""
-    desk = desk_of(request)
+    desk, within = desk_of(request), bound_to(request)
     if_match = request.headers.get("if-match")
     if if_match is None:
         raise IfMatchRequired
     changes = CHANGE.changes(await body.read_object(request, desk, MERGE_PATCH))
-    return _tagged(await desk.on_writes(desk.change_person, person_id, changes, _revision(if_match)))
+    changed = await desk.on_writes(desk.change_person, person_id, changes, _revision(if_match), within=within)
+    return _tagged(changed, within)
 
 
 @router.delete(
@@ -108,12 +114,19 @@ async def erase_person(request: Request, person_id: str) -> Response:
     """Erases a person for good, and proves it."""
     body.no_query(request)
     desk = desk_of(request)
-    return answer(receipt_body(await desk.on_writes(desk.erase, person_id)))
+    return answer(receipt_body(await desk.on_writes(desk.erase, person_id, within=bound_to(request))))
 
 
-def _tagged(person: Person) -> Response:
-    shown: Any = person_body(person)
-    return answer(shown, 200, {"ETag": etag(person)})
+def _tagged(found: Placed, within: Within) -> Response:
+    return answer(_shown(found, within), 200, {"ETag": etag(found.person)})
+
+
+def _shown(found: Placed, within: Within) -> PersonBody:
+    return person_body(found.person, shown(found.galleries, within))
+
+
+def _id(found: Placed) -> str:
+    return found.person.id
 
 
 def _revision(if_match: str) -> int | None:

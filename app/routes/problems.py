@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app import errors
 from app.errors import OnelookError
+from app.routes.facts import Facts
 
 MEDIA_TYPE = "application/problem+json"
 EXPLAINED_AT = "/docs/problems"
@@ -43,6 +44,7 @@ class IfMatchRequired(OnelookError):
 # An error that is not listed has the row of its nearest ancestor that is.
 TABLE: Mapping[type[OnelookError], tuple[int, str]] = {
     Malformed: (400, "malformed"),
+    errors.UnreadableBatch: (400, "malformed"),
     errors.NoKey: (401, "no_key"),
     errors.BadKey: (401, "bad_key"),
     errors.ExpiredKey: (401, "expired_key"),
@@ -51,30 +53,42 @@ TABLE: Mapping[type[OnelookError], tuple[int, str]] = {
     errors.UnknownGallery: (404, "unknown_gallery"),
     errors.UnknownTemplate: (404, "unknown_template"),
     errors.UnknownKey: (404, "unknown_key"),
+    errors.UnknownJob: (404, "unknown_job"),
     errors.UnknownErasure: (404, "not_found"),
+    errors.UnknownIdentityChange: (404, "not_found"),
     NotAcceptable: (406, "not_acceptable"),
     SlowBody: (408, "slow_body"),
     errors.PersonExists: (409, "person_exists"),
+    errors.GalleryExists: (409, "gallery_exists"),
+    errors.IdempotencyConflict: (409, "idempotency_conflict"),
+    errors.InProgress: (409, "in_progress"),
     errors.DuplicatePerson: (409, "duplicate_person"),
     errors.NotSamePerson: (409, "not_same_person"),
     errors.LastAdminKey: (409, "last_admin_key"),
+    errors.CannotUndo: (409, "cannot_undo"),
     errors.Stale: (412, "stale"),
     BodyTooLarge: (413, "body_too_large"),
     errors.ImageTooLarge: (413, "body_too_large"),
+    errors.BatchTooLarge: (413, "body_too_large"),
     errors.UnsupportedMedia: (415, "unsupported_media"),
     errors.InvalidField: (422, "invalid_field"),
     errors.UnreadableImage: (422, "unreadable_image"),
+    errors.UnreadableEntry: (422, "unreadable_image"),
     errors.TooManyPixels: (422, "too_many_pixels"),
     errors.NoFace: (422, "no_face"),
     errors.SeveralFaces: (422, "several_faces"),
     errors.PoorQuality: (422, "poor_quality"),
     errors.UnsupportedTarget: (422, "unsupported_target"),
     IfMatchRequired: (428, "if_match_required"),
+    errors.RateLimited: (429, "rate_limited"),
+    errors.LockedOut: (429, "locked_out"),
     OnelookError: (500, "internal"),
     errors.Busy: (503, "busy"),
     errors.NotReady: (503, "not_ready"),
     # Nobody can be recognized by what cannot be trusted; the administrator finds the reason in the log.
     errors.Corrupt: (503, "not_ready"),
+    errors.StoreAway: (503, "not_ready"),
+    errors.NotAcknowledged: (503, "not_ready"),
     errors.ShuttingDown: (503, "shutting_down"),
 }
 TITLES = {
@@ -88,13 +102,18 @@ TITLES = {
     "unknown_gallery": "Unknown gallery",
     "unknown_template": "Unknown template",
     "unknown_key": "Unknown key",
+    "unknown_job": "Unknown job",
     "method": "That method is not allowed here",
     "not_acceptable": "No acceptable form of the answer",
     "slow_body": "The body came too slowly",
     "person_exists": "The id is taken",
+    "idempotency_conflict": "An Idempotency-Key used twice",
+    "in_progress": "The same request is still running",
+    "gallery_exists": "The gallery's id is taken",
     "duplicate_person": "Somebody enrolled looks like this",
     "not_same_person": "Another person's face",
     "last_admin_key": "The last admin key",
+    "cannot_undo": "It cannot be undone any more",
     "stale": "Changed in the meantime",
     "body_too_large": "Too many bytes",
     "unsupported_media": "A format that is not read",
@@ -106,6 +125,8 @@ TITLES = {
     "poor_quality": "The face is not good enough",
     "unsupported_target": "An error rate without evidence",
     "if_match_required": "If-Match is needed",
+    "rate_limited": "The key asks too much",
+    "locked_out": "Too many bad keys",
     "internal": "A fault of the service",
     "busy": "Busy",
     "not_ready": "Not ready yet",
@@ -149,6 +170,20 @@ def problem_of(error: OnelookError, request_id: str, *, may_name_people: bool = 
     return problem(status, code, detail, request_id, members, _headers(error, status))
 
 
+def told(error: OnelookError) -> tuple[str, str, dict[str, Any]]:
+    """Code, detail and further members as a row may keep them: nobody is named, and of our faults nothing is told."""
+    code = row_of(type(error))[1]
+    if code == "internal" or isinstance(error, errors.Corrupt):
+        return "internal", "The service failed on this one; its log says more.", {}
+    return code, error.detail, _members(error, may_name_people=False)
+
+
+def heading(code: str) -> dict[str, Any]:
+    """Type, title, status and code of a problem, from its code."""
+    status = next(status for status, known in TABLE.values() if known == code)
+    return {"type": f"{EXPLAINED_AT}#{code}", "title": TITLES[code], "status": status, "code": code}
+
+
 def internal(request_id: str) -> Response:
     """What is told of a fault of our own: nothing but where to look for it."""
     return problem(500, "internal", "The service failed; its log says more under this request_id.", request_id)
@@ -158,9 +193,15 @@ async def on_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for every OnelookError."""
     if not isinstance(error, OnelookError):
         raise error
-    facts = request.scope["onelook"]
-    if isinstance(error, errors.Corrupt) or row_of(type(error))[0] == 500:
+    facts: Facts = request.scope["onelook"]
+    told_to_the_log = errors.Corrupt, errors.StoreAway, errors.NotAcknowledged
+    if isinstance(error, told_to_the_log) or row_of(type(error))[0] == 500:
         facts.fault = error
+    return problem_to(facts, error)
+
+
+def problem_to(facts: Facts, error: OnelookError) -> Response:
+    """The problem as the caller of that request may see it."""
     may_name_people = facts.key is not None and facts.key.holds("identify")
     return problem_of(error, facts.request_id, may_name_people=may_name_people)
 
@@ -201,6 +242,10 @@ def _members(error: OnelookError, *, may_name_people: bool) -> dict[str, Any]:
             return {"scope": error.scope}
         case errors.Erased():
             return {"erasure": f"/erasures/{error.person_id}"}
+        case errors.Merged():
+            return {"merged_into": error.into}
+        case errors.CannotUndo():
+            return {"in_the_way": [{"kind": one.kind, "id": one.id, "why": one.why} for one in error.obstacles]}
         case errors.DuplicatePerson() if may_name_people:
             return {
                 "duplicates": [
@@ -216,12 +261,14 @@ def _headers(error: OnelookError, status: int) -> dict[str, str]:
         case Crowded():
             # The rest of the body is still on its way, and nobody will read it.
             return {"Retry-After": str(error.retry_after_s), "Connection": "close"}
-        case errors.Unavailable():
+        case errors.Unavailable() | errors.InProgress():
             return {"Retry-After": str(error.retry_after_s)}
         case errors.Corrupt():
             return {"Retry-After": str(errors.NotReady.retry_after_s)}
         case errors.Erased():
             return {"Link": f'</erasures/{error.person_id}>; rel="related"'}
+        case errors.Merged():
+            return {"Link": f'</persons/{error.into}>; rel="related"'}
         case BodyTooLarge() | SlowBody():
             return {"Connection": "close"}  # for the same reason
     return {"WWW-Authenticate": "Bearer"} if status == 401 else {}

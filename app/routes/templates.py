@@ -3,10 +3,13 @@
 from fastapi import APIRouter, Request, Response
 from typing_extensions import TypedDict
 
+from app.actions.add_template import TemplateAdded
 from app.actions.authenticate import demand
+from app.domain.key import Key
 from app.domain.person import Template
+from app.ports import UnitOfWork
 from app.routes import body
-from app.routes.access import caller
+from app.routes.access import bound_to, caller
 from app.routes.answers import FaceBody, LookalikeBody, TemplateBody, answer, face_body, template_body
 from app.routes.described import refusals
 from app.routes.desk import desk_of
@@ -14,6 +17,7 @@ from app.routes.enroll import ON_DUPLICATE, lookalikes_body
 from app.routes.fields import Field, Fields
 from app.routes.image_body import ImageForm
 from app.routes.kinds import flag
+from app.routes.once import PARAMETER, Keep, once
 from app.routes.pages import CURSOR, LIMIT, after, page
 
 LIST = Fields(LIMIT, CURSOR)
@@ -50,6 +54,7 @@ class TemplateRemovedBody(TypedDict):
 
 router = APIRouter(tags=["persons"])
 _REFUSALS = ("unknown_person", "no_face", "several_faces", "poor_quality", "not_same_person", "duplicate_person")
+_REPEATS = ("idempotency_conflict", "in_progress")
 
 
 @router.get(
@@ -63,7 +68,7 @@ async def list_templates(request: Request, person_id: str) -> Response:
     desk = desk_of(request)
     asked = LIST.from_texts(body.query(request))
     behind = after(asked["cursor"])
-    found = list(await desk.on_rows(desk.list_templates, person_id))
+    found = list(await desk.on_rows(desk.list_templates, person_id, within=bound_to(request)))
     if behind is not None:
         ids = [template.id for template in found]
         found = found[ids.index(behind) + 1 :] if behind in ids else []
@@ -74,8 +79,8 @@ async def list_templates(request: Request, person_id: str) -> Response:
     "/persons/{person_id}/templates",
     status_code=201,
     response_model=TemplateAddedBody,
-    responses=refusals(*_REFUSALS, image=True),
-    openapi_extra=FORM.openapi(),
+    responses=refusals(*_REFUSALS, *_REPEATS, image=True),
+    openapi_extra=FORM.openapi(PARAMETER),
 )
 async def add_template(request: Request, person_id: str) -> Response:
     """Adds one more look at a person."""
@@ -83,7 +88,21 @@ async def add_template(request: Request, person_id: str) -> Response:
     sent = await FORM.read(request, desk)
     if sent.fields["override"]:
         demand(key, "admin")
-    added = await desk.on_pictures(desk.add_template, sent.images["image"], person_id, **sent.fields)
+
+    async def work(keep: Keep) -> Response:
+        def also(uow: UnitOfWork, added: TemplateAdded) -> None:
+            named = [added.person.id, *(one.person_id for one in added.duplicates)]
+            keep(uow, _answer(added, key), named)
+
+        added = await desk.on_pictures(
+            desk.add_template, sent.images["image"], person_id, **sent.fields, within=key.galleries, also=also
+        )
+        return _answer(added, key)
+
+    return await once(request, desk, sent, work)
+
+
+def _answer(added: TemplateAdded, key: Key) -> Response:
     shown: TemplateAddedBody = {
         "person_id": added.person.id,
         "template": template_body(added.template),
@@ -91,7 +110,7 @@ async def add_template(request: Request, person_id: str) -> Response:
         "duplicates": lookalikes_body(added.duplicates, key),
         "index_seq": added.index_seq,
     }
-    return answer(shown, 201, {"Location": f"/persons/{person_id}/templates"})
+    return answer(shown, 201, {"Location": f"/persons/{added.person.id}/templates"})
 
 
 @router.delete(
@@ -103,7 +122,7 @@ async def remove_template(request: Request, person_id: str, template_id: str) ->
     """Forgets one look at a person."""
     body.no_query(request)
     desk = desk_of(request)
-    seq = await desk.on_writes(desk.remove_template, person_id, template_id)
+    seq = await desk.on_writes(desk.remove_template, person_id, template_id, within=bound_to(request))
     shown: TemplateRemovedBody = {"person_id": person_id, "template_id": template_id, "index_seq": seq}
     return answer(shown)
 

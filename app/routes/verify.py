@@ -9,7 +9,7 @@ from app.actions.verify import Asked, Verified
 from app.domain.decision import Match
 from app.domain.key import Key
 from app.errors import InvalidField
-from app.routes.access import caller
+from app.routes.access import bound_to, caller
 from app.routes.answers import (
     FaceBody,
     PointBody,
@@ -78,7 +78,9 @@ async def verify(request: Request) -> Response:
     if other is not None:
         verified = await desk.on_pictures(desk.verify_pair, sent.images["image"], other, asked)
     else:
-        verified = await desk.on_pictures(desk.verify_person, sent.images["image"], person_id, asked)
+        verified = await desk.on_pictures(
+            desk.verify_person, sent.images["image"], person_id, asked, within=bound_to(request)
+        )
     body = _body(verified, caller(request))
     facts = facts_of(request)
     facts.decisions.append(body["decision"])

@@ -29,6 +29,10 @@ class SqlChanges:
         """The highest seq, 0 before the first."""
         return self._connection.execute(_HEAD).scalar() or 0
 
+    def epoch(self) -> int:
+        """Which history the seqs belong to, as of the last query: PostgreSQL's timeline, 0 elsewhere."""
+        return int(self._connection.info.get("epoch", 0))
+
     def since(self, seq: int, limit: int) -> list[Change]:
         """Changes after `seq`, in order, at most `limit`."""
         rows = self._connection.execute(_SINCE, {"after": seq, "most": limit})

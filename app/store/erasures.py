@@ -13,7 +13,9 @@ _GET = select(
     ERASURES.c.removed,
     ERASURES.c.index_seq,
     ERASURES.c.search_missed,
+    ERASURES.c.audit_seq,
 ).where(or_(ERASURES.c.id == bindparam("either_id"), ERASURES.c.person_id == bindparam("either_id")))
+_LATEST = select(ERASURES.c.person_id).order_by(ERASURES.c.id.desc()).limit(bindparam("most"))
 _INSERT = insert(ERASURES)
 _PROVE = (
     update(ERASURES)
@@ -37,6 +39,7 @@ class SqlErasures:
             "removed": dict(receipt.removed),
             "index_seq": receipt.index_seq,
             "search_missed": receipt.search_missed,
+            "audit_seq": receipt.audit_seq,
         }
         self._connection.execute(_INSERT, values)
 
@@ -44,6 +47,10 @@ class SqlErasures:
         """By the receipt's own id or by the person's."""
         row = self._connection.execute(_GET, {"either_id": erasure_or_person_id}).first()
         return None if row is None else Receipt(*row)
+
+    def latest(self, limit: int) -> list[str]:
+        """The persons of the last `limit` receipts, the last one first."""
+        return list(self._connection.execute(_LATEST, {"most": limit}).scalars())
 
     def prove(self, erasure_id: str, *, search_missed: bool | None, index_seq: int) -> None:
         """Writes what the proving search found after the commit. Raises UnknownErasure."""

@@ -11,7 +11,8 @@ from app.errors import UnknownKey
 from app.store.tables import KEYS
 
 _ROWS = select(
-    KEYS.c.id, KEYS.c.name, KEYS.c.scopes, KEYS.c.created_at, KEYS.c.digest, KEYS.c.expires_at, KEYS.c.revoked_at
+    *(KEYS.c.id, KEYS.c.name, KEYS.c.scopes, KEYS.c.created_at, KEYS.c.digest, KEYS.c.expires_at, KEYS.c.revoked_at),
+    *(KEYS.c.galleries, KEYS.c.rate_per_minute, KEYS.c.concurrency),
 )
 _GET = _ROWS.where(KEYS.c.id == bindparam("key_id"))
 # "" comes before every id.
@@ -42,6 +43,9 @@ class SqlKeys:
             "digest": key.digest,
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
+            "galleries": None if key.galleries is None else sorted(key.galleries),
+            "rate_per_minute": key.rate_per_minute,
+            "concurrency": key.concurrency,
         }
         self._connection.execute(_INSERT, values)
 
@@ -65,5 +69,8 @@ class SqlKeys:
 
 
 def _key(row: Sequence[Any]) -> Key:
-    id_, name, scopes, created_at, digest, expires_at, revoked_at = row
-    return Key(id_, name, frozenset(scopes), created_at, digest, expires_at, revoked_at)
+    id_, name, scopes, created_at, digest, expires_at, revoked_at, galleries, rate_per_minute, concurrency = row
+    # An empty list is a key bound to nothing, and not one that is not bound.
+    bound = None if galleries is None else frozenset(galleries)
+    limits = (rate_per_minute, concurrency)
+    return Key(id_, name, frozenset(scopes), created_at, digest, expires_at, revoked_at, bound, *limits)

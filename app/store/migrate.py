@@ -11,31 +11,36 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 import migrations
-from app.errors import Corrupt, Misconfigured
-from app.store.engine import writing_engine
-from app.store.tables import Base
+from app.errors import Corrupt, Misconfigured, StoreAway
+from app.store.database import Report
+from app.store.engine import is_postgres, to_log, writing_engine
+from app.store.tables_of_work import METADATA
 
 # Long enough for another process that migrates at the same time.
 LOCK_TIMEOUT_S = 60.0
 
 
-def migrate(url: str) -> None:
+def migrate(url: str, *, timelines: Path | None = None, report: Report = to_log) -> None:
     """Brings the database to the newest schema, all of the way or not at all; makes file and folder if need be.
 
     Processes that start at once wait for each other, and the later ones find nothing to do. Raises Misconfigured when
-    the database cannot be opened or comes from newer code, Corrupt when the file is no database.
+    the database cannot be opened or comes from newer code, Corrupt when the file is no database. timelines, report: as
+    `engine.open_database` takes them.
     """
-    engine = writing_engine(url, timeout_s=LOCK_TIMEOUT_S)
+    engine = writing_engine(url, timeout_s=LOCK_TIMEOUT_S, timelines=timelines, report=report)
     try:
-        _make_folder(url)
+        if not is_postgres(url):
+            _make_folder(url)
         # The transaction begins with the write lock: the revision that is read stays true until the commit.
         with engine.begin() as connection:
             config = configuration(connection)
             _refuse_newer(connection, config)
             command.upgrade(config, "head")
-    except OperationalError as e:
-        raise Misconfigured(f"the database {_place(url)} cannot be opened or written: {e.orig}") from e
+    except StoreAway as e:
+        raise Misconfigured(f"the database cannot be reached: {e.__cause__ or e.detail}") from e
     except DatabaseError as e:
+        if is_postgres(url) or isinstance(e, OperationalError):
+            raise Misconfigured(f"the database {_place(url)} cannot be opened or written: {_first_line(e)}") from e
         raise Corrupt(f"the database {_place(url)} cannot be read: {e.orig}. Restore it from a backup.") from e
     finally:
         engine.dispose()
@@ -48,7 +53,7 @@ def configuration(connection: Connection) -> Config:
     # Alembic takes a percent sign for the start of a variable.
     config.set_main_option("script_location", folder.replace("%", "%%"))
     config.attributes["connection"] = connection
-    config.attributes["metadata"] = Base.metadata
+    config.attributes["metadata"] = METADATA
     return config
 
 
@@ -69,4 +74,9 @@ def _make_folder(url: str) -> None:
 
 
 def _place(url: str) -> str:
-    return make_url(url).render_as_string(hide_password=True)
+    # What a URL of PostgreSQL holds beside the place is nobody's business.
+    return "of PostgreSQL" if is_postgres(url) else make_url(url).render_as_string(hide_password=True)
+
+
+def _first_line(error: DatabaseError) -> str:
+    return str(error.orig).partition("\n")[0]

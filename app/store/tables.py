@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Dialect,
     ForeignKey,
@@ -15,10 +16,12 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     bindparam,
-    func,
     select,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -42,15 +45,24 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+# On PostgreSQL texts are compared by their bytes, as SQLite does it, whatever the language of the database: lists come
+# in the same order, and a page ends at the same id. Whole numbers have 64 bits on both.
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+INTEGER = Integer().with_variant(BigInteger(), "postgresql")
+
+
 class Base(DeclarativeBase):
     """All tables of the service."""
 
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as it stands
-        str: Text,
+        str: TEXT,
+        int: INTEGER,
         bytes: LargeBinary,
         datetime: UtcDateTime,
         dict[str, Any]: JSON,
         list[str]: JSON,
+        list[str] | None: JSON(none_as_null=True),
+        dict[str, Any] | None: JSON(none_as_null=True),
     }
 
 
@@ -105,7 +117,7 @@ class ChangeRow(Base):
     __tablename__ = "changes"
     __table_args__ = ({"sqlite_autoincrement": True},)
 
-    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
     subject_id: Mapped[str]
     op: Mapped[str]
@@ -123,6 +135,9 @@ class KeyRow(Base):
     digest: Mapped[bytes]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    galleries: Mapped[list[str] | None]
+    rate_per_minute: Mapped[int | None]
+    concurrency: Mapped[int | None]
 
 
 class ErasureRow(Base):
@@ -136,6 +151,50 @@ class ErasureRow(Base):
     removed: Mapped[dict[str, Any]]
     index_seq: Mapped[int]
     search_missed: Mapped[bool | None]
+    audit_seq: Mapped[int | None]
+
+
+class GalleryRow(Base):
+    """A gallery with a name of its own; `all` has no row, since everybody is in it."""
+
+    __tablename__ = "galleries"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class MemberRow(Base):
+    """Who belongs to which gallery."""
+
+    __tablename__ = "members"
+
+    gallery_id: Mapped[str] = mapped_column(ForeignKey("galleries.id"), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("persons.id"), primary_key=True, index=True)
+
+
+class IdentityChangeRow(Base):
+    """A merge or a split, with what undoing it needs; `sealed` opens with the key `key_id` of `other_id`."""
+
+    __tablename__ = "identity_changes"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    person_id: Mapped[str] = mapped_column(index=True)
+    other_id: Mapped[str] = mapped_column(index=True)
+    made_at: Mapped[datetime]
+    undone_at: Mapped[datetime | None]
+    key_id: Mapped[str]
+    sealed: Mapped[bytes]
+
+
+class SightingRow(Base):
+    """When somebody was last recognized: what the retention of persons goes by."""
+
+    __tablename__ = "sightings"
+
+    person_id: Mapped[str] = mapped_column(ForeignKey("persons.id"), primary_key=True)
+    seen_at: Mapped[datetime]
 
 
 # The repositories use these: statements over tables, built once, are faster than mapped objects.
@@ -145,12 +204,33 @@ TEMPLATES = Base.metadata.tables[TemplateRow.__tablename__]
 CHANGES = Base.metadata.tables[ChangeRow.__tablename__]
 KEYS = Base.metadata.tables[KeyRow.__tablename__]
 ERASURES = Base.metadata.tables[ErasureRow.__tablename__]
+GALLERIES = Base.metadata.tables[GalleryRow.__tablename__]
+MEMBERS = Base.metadata.tables[MemberRow.__tablename__]
+IDENTITY_CHANGES = Base.metadata.tables[IdentityChangeRow.__tablename__]
+SIGHTINGS = Base.metadata.tables[SightingRow.__tablename__]
+
+
+class _EachOf(FunctionElement[Any]):
+    """The elements of a JSON array of texts, one a row, in a column `value`."""
+
+    name = "each_of"
+    inherit_cache = True
+
+
+@compiles(_EachOf, "sqlite")
+def _each_on_sqlite(element: _EachOf, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_EachOf, "postgresql")
+def _each_on_postgresql(element: _EachOf, compiler: SQLCompiler, **options: Any) -> str:
+    return f"jsonb_array_elements_text(CAST({compiler.process(element.clauses, **options)} AS JSONB))"
 
 
 def listed(parameter: str) -> Select[Any]:
     """What a parameter lists, a JSON array of texts, for use in `column.in_(...)`.
 
     One parameter whatever the length: the statement stays the same and is prepared once. An expanding IN is rendered
-    anew at each call, which took longer than the query itself. PostgreSQL would say `= ANY(...)` here.
+    anew at each call, which took longer than the query itself.
     """
-    return select(func.json_each(bindparam(parameter)).table_valued("value").c.value)
+    return select(_EachOf(bindparam(parameter)).table_valued("value").c.value)

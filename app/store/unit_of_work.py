@@ -1,109 +1,144 @@
 """Units of work in SQL: where transactions begin and end."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError
 
 from app import ports
+from app.domain.audit_check import Chain
 from app.errors import Busy
+from app.store.audit import SqlAudit
+from app.store.batches import SqlBatches
+from app.store.chain import HmacChain
 from app.store.changes import SqlChanges
-from app.store.engine import WRITE_TIMEOUT_S, reading_engine, truncate_wal, writing_engine
+from app.store.database import WRITE_TIMEOUT_S, Database, Report
+from app.store.engine import open_database, to_log
 from app.store.erasures import SqlErasures
+from app.store.faults import as_service_errors
+from app.store.galleries import SqlGalleries
+from app.store.idempotency import SqlIdempotency
+from app.store.identity_changes import SqlIdentityChanges
+from app.store.jobs import SqlJobs
 from app.store.keys import SqlKeys
 from app.store.people import SqlPeople
-from app.store.sealing import Sealer
+from app.store.scribe import Scribe
+from app.store.sealed_rows import Resealing, SealedRows
+from app.store.sightings import SqlSightings
 from app.store.templates import SqlTemplates
+from app.store.unit_keys import UnitKeys
+from app.store.vault import Vault
 
-_BUSY_TEXT = "Another change is being written: try again in a second."
+ERASURES_LOOKED_AT = 100
+# SQLite's log keeps what a transaction that has begun to read may still ask for.
+FREEZE = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 
 
 class SqlStore:
     """Fits `ports.Store` on a database that `migrate` brought up to date. Thread-safe.
 
-    Raises Misconfigured for a database that is not supported.
+    Within its units of work the database's own refusals become Busy, StoreAway or Corrupt. Raises Misconfigured for a
+    database that is not supported.
     """
 
-    def __init__(self, url: str, sealer: Sealer, *, write_timeout_s: float = WRITE_TIMEOUT_S) -> None:
-        self._sealer = sealer
+    def __init__(
+        self,
+        url: str,
+        vault: Vault,
+        *,
+        write_timeout_s: float = WRITE_TIMEOUT_S,
+        timelines: Path | None = None,
+        report: Report = to_log,
+    ) -> None:
+        """vault: prepared; `close` closes it too.
+
+        write_timeout_s: how long to wait for another writer; timelines, report: as `engine.open_database` takes.
+        """
+        self.vault = vault
+        self._chain = HmacChain(vault.secret("audit"))
         self._write_timeout_s = write_timeout_s
-        self._writing = writing_engine(url, timeout_s=write_timeout_s)
-        self._reading = reading_engine(url, timeout_s=write_timeout_s)
+        self._database = open_database(url, timeout_s=write_timeout_s, timelines=timelines, report=report)
         # Writers of one process wait here in turn; SQLite lets them poll, and the unlucky one poll for long.
         self._writer = threading.Lock()
-        # A process that was killed may have left erased pages in the log: the first commit clears it.
-        self._log_is_owed = True
 
     @contextmanager
-    def write(self) -> Iterator[ports.UnitOfWork]:
+    def write(self) -> "Iterator[SqlUnitOfWork]":
         """A transaction that holds the write lock from the start. Raises Busy when the lock cannot be had in time."""
         if not self._writer.acquire(timeout=self._write_timeout_s):
-            raise Busy(_BUSY_TEXT)
+            raise Busy("Another change is being written: try again in a second.")
         try:
-            with self._writing.connect() as connection:
-                _begin(connection)
-                yield SqlUnitOfWork(connection, self._sealer, self._after_commit)
-                # Leaving the connection rolls back what was not committed.
+            # Leaving the connection rolls back what was not committed.
+            with as_service_errors(), self._database.begin() as connection:
+                yield SqlUnitOfWork(connection, UnitKeys(self.vault), self._chain, self._database)
         finally:
             self._writer.release()
 
     @contextmanager
-    def read(self) -> Iterator[ports.UnitOfWork]:
+    def read(self) -> "Iterator[SqlUnitOfWork]":
         """A kept connection; each query sees what is committed at that moment, and none can write."""
-        try:
-            connection = self._reading.connect()
-        except TimeoutError as e:
-            raise Busy("Too many requests are reading: try again in a second.") from e
-        with connection:
-            yield SqlUnitOfWork(connection, self._sealer, None)
+        with as_service_errors(), self._database.reader() as connection:
+            yield SqlUnitOfWork(connection, UnitKeys(self.vault), self._chain, None)
+
+    @contextmanager
+    def frozen(self) -> "Iterator[SqlUnitOfWork]":
+        """Everything as it was at one moment, however long it is read; others write meanwhile."""
+        with as_service_errors(), self._database.reader() as connection:
+            connection.exec_driver_sql(FREEZE[connection.dialect.name])
+            try:
+                yield SqlUnitOfWork(connection, UnitKeys(self.vault), self._chain, None)
+            finally:
+                connection.exec_driver_sql("ROLLBACK")
 
     def close(self) -> None:
-        """Closes the kept connections; the last one to leave a SQLite file folds the log into it."""
-        self._reading.dispose()
-        self._writing.dispose()
-
-    def _after_commit(self, connection: Connection, removed: bool) -> None:
-        """Clears the log of what was deleted; when a reader is in the way, the next commit tries again."""
-        if removed or self._log_is_owed:
-            self._log_is_owed = not truncate_wal(connection)
+        """Closes the kept connections."""
+        self._database.close()
+        self.vault.close()
 
 
 class SqlUnitOfWork:
-    """Fits `ports.UnitOfWork`; `after_commit(connection, removed)` is None where nothing may be written."""
+    """Fits `ports.UnitOfWork`; `database` is None where nothing may be written."""
 
-    def __init__(
-        self, connection: Connection, sealer: Sealer, after_commit: Callable[[Connection, bool], None] | None
-    ) -> None:
-        self._connection = connection
-        self._after_commit = after_commit
+    def __init__(self, connection: Connection, keys: UnitKeys, chain: Chain, database: Database | None) -> None:
+        #: For what reads and writes whole tables; actions need it not.
+        self.connection = connection
+        self._keys = keys
+        self._database = database
         self._feed = SqlChanges(connection)
         self.changes: ports.Changes = self._feed
-        self.people: ports.People = SqlPeople(connection, self._feed)
-        self.templates: ports.Templates = SqlTemplates(connection, self._feed, sealer)
+        self.people: ports.People = SqlPeople(connection, self._feed, keys)
+        self.galleries: ports.Galleries = SqlGalleries(connection, self._feed)
+        self.templates: ports.Templates = SqlTemplates(connection, self._feed, keys)
         self.keys: ports.Keys = SqlKeys(connection)
         self.erasures: ports.Erasures = SqlErasures(connection)
+        self.audit: ports.Audit = SqlAudit(connection, self._feed, Scribe(keys, chain))
+        self.sightings: ports.Sightings = SqlSightings(connection)
+        self.identities: ports.IdentityChanges = SqlIdentityChanges(connection, keys)
+        self.jobs: ports.Jobs = SqlJobs(connection)
+        self.batches: ports.Batches = SqlBatches(connection)
+        self.idempotency: ports.Idempotency = SqlIdempotency(connection)
+        # For rotations and starts; no action needs them.
+        self.sealed_rows = SealedRows(connection)
+        self.resealing = Resealing(connection, self._feed, keys)
+
+    def note(self, kind: str, subject_ids: Sequence[str], op: str) -> None:
+        """Writes changes to the feed, for rows that no repository wrote."""
+        self._feed.note(kind, subject_ids, op)
 
     def commit(self) -> int:
-        """Commits; once it returns every write is on the disk. The highest seq at that moment."""
-        if self._after_commit is None:
+        """Commits; once it returns every write is on the disk, and on every synchronous standby. The highest seq then.
+
+        Raises NotAcknowledged when nobody can say whether the writes are kept.
+        """
+        if self._database is None:
             raise RuntimeError("a unit of work begun with read() cannot commit")
         head = self._feed.head()
-        self._connection.commit()
-        self._after_commit(self._connection, self._feed.removed)
+        # An erasure whose process ended before its keys were shredded is among the last ones, or a start found it.
+        before = SqlErasures(self.connection).latest(ERASURES_LOOKED_AT) if self._keys.erased else ()
+        # First: a row is never there without the key that opens it. A key without its row does no harm.
+        self._keys.settle()
+        self._database.commit(self.connection, removed=self._feed.removed)
         self._feed.removed = False
+        self._keys.committed(before)
         return head
-
-
-def _begin(connection: Connection) -> None:
-    try:
-        connection.begin()
-    except OperationalError as e:
-        if _is_locked(e):
-            raise Busy(_BUSY_TEXT) from e
-        raise
-
-
-def _is_locked(error: DBAPIError) -> bool:
-    return str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_BUSY")

@@ -8,51 +8,55 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# PostgreSQL: texts are compared by their bytes, and whole numbers have 64 bits, as on SQLite.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+INTEGER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
         "persons",
-        sa.Column("id", sa.Text(), primary_key=True),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("name_folded", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("name_folded", TEXT, nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("external_id", sa.Text()),
+        sa.Column("revision", INTEGER, nullable=False),
+        sa.Column("external_id", TEXT),
         sa.Column("metadata", sa.JSON(), nullable=False),
         sa.Column("groups", sa.JSON(), nullable=False),
-        sa.Column("consent", sa.Text()),
+        sa.Column("consent", TEXT),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("face_opt_out", sa.Boolean(), nullable=False),
         sa.Column("valid_from", sa.DateTime(timezone=True)),
         sa.Column("valid_until", sa.DateTime(timezone=True)),
     )
     op.create_index("ix_persons_external_id", "persons", ["external_id"])
-    op.create_table("erased_ids", sa.Column("person_id", sa.Text(), primary_key=True))
+    op.create_table("erased_ids", sa.Column("person_id", TEXT, primary_key=True))
     op.create_table(
         "templates",
-        sa.Column("id", sa.Text(), primary_key=True),
-        sa.Column("person_id", sa.Text(), sa.ForeignKey("persons.id"), nullable=False),
-        sa.Column("model_id", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("person_id", TEXT, sa.ForeignKey("persons.id"), nullable=False),
+        sa.Column("model_id", TEXT, nullable=False),
         sa.Column("quality", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("key_id", TEXT, nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
     )
     op.create_index("ix_templates_person_id", "templates", ["person_id"])
     op.create_index("ix_templates_model_id_id", "templates", ["model_id", "id"])
     op.create_table(
         "changes",
-        sa.Column("seq", sa.Integer(), primary_key=True),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("subject_id", sa.Text(), nullable=False),
-        sa.Column("op", sa.Text(), nullable=False),
+        sa.Column("seq", INTEGER, primary_key=True),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("subject_id", TEXT, nullable=False),
+        sa.Column("op", TEXT, nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_table(
         "api_keys",
-        sa.Column("id", sa.Text(), primary_key=True),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("scopes", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
@@ -61,11 +65,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "erasures",
-        sa.Column("id", sa.Text(), primary_key=True),
-        sa.Column("person_id", sa.Text(), nullable=False, unique=True),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("person_id", TEXT, nullable=False, unique=True),
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("removed", sa.JSON(), nullable=False),
-        sa.Column("index_seq", sa.Integer(), nullable=False),
+        sa.Column("index_seq", INTEGER, nullable=False),
         sa.Column("search_missed", sa.Boolean()),
     )
 

@@ -26,6 +26,8 @@ from app.routes.desk import About
 from app.routes.log import make_log
 from app.settings import Settings
 from app.store.memory import MemoryStore
+from app.store.ring import MasterRing
+from app.store.vault import Vault
 
 MODEL = "model-a"
 LANDMARKS = ((10.0, 10.0), (30.0, 10.0), (20.0, 20.0), (12.0, 30.0), (28.0, 30.0))
@@ -140,6 +142,26 @@ def calibration() -> Calibration:
         (point("fmr", 1e-2, 0.4, None), point("fmr", 1e-3, 0.5, None), point("fmr", 1e-6, 0.9, None, "extrapolated")),
         (point("fpir", 0.1, 0.45, 10), point("fpir", 0.01, 0.6, 10), point("fpir", 0.01, 0.7, 100)),
     )
+
+
+@pytest.fixture
+def make_vault(tmp_path) -> Iterator[Callable[..., Vault]]:
+    """Makes vaults on the same keys of people, as several processes of one home have them."""
+    made: list[Vault] = []
+
+    def make(url: str = f"sqlite:///{tmp_path / 'keys' / 'people.db'}", master: bytes = bytes(range(32))) -> Vault:
+        made.append(Vault(url, MasterRing([master]), timeout_s=5))
+        made[-1].prepare()
+        return made[-1]
+
+    yield make
+    for vault in made:
+        vault.close()
+
+
+@pytest.fixture
+def vault(make_vault) -> Vault:
+    return make_vault()
 
 
 @pytest.fixture

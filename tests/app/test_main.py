@@ -242,3 +242,49 @@ def test_writers_that_wait_keep_nobody_from_reading_and_further_ones_are_told_bu
         service.run(gather(writers))
     answer = service.call("POST", "/keys", key=key, json={"name": "one more", "scopes": ["detect"]})
     assert answer.status_code == 201
+
+
+@pytest.mark.slow
+def test_searches_in_the_database_where_that_is_chosen_and_leaves_no_vector_there_where_it_is_not(
+    make_service, settings, postgres_server, postgres_url
+):
+    name = "chosen"
+    postgres_server.do(f"CREATE DATABASE {name} OWNER onelook")
+    postgres_server.do("CREATE EXTENSION vector", name)
+    chosen = settings.model_copy(
+        update={"database_url": postgres_server.url(name, user="onelook"), "search": "pgvector", "inference_lanes": 1}
+    )
+
+    def rows():
+        return postgres_server.do("SELECT to_regclass('template_vectors')::text", name)[0][0]
+
+    try:
+        parts = build_parts(chosen)
+        service = make_service(chosen, parts=parts)
+        body = service.call("GET", "/info").json()
+        assert body["vectors_in_clear"] is True
+        assert body["search"].startswith("pgvector")
+        with parts.store.write() as uow:
+            now = SystemClock().now()
+            uow.people.add(Person("p1", "Ann", now, now))
+            quality = Quality(0.9, (), 80, 0, 0, 0, 1, 1, 0)
+            vector = np.eye(128, dtype=np.float32)[0]
+            uow.templates.add(Template("t1", "p1", parts.reader.model_id, quality, now, vector))
+            uow.commit()
+        assert service.call("GET", "/info").json()["galleries"] == [{"id": "all", "persons": 1, "templates": 1}]
+        assert [hit.template_id for hit in parts.gallery.search(vector, 1)] == ["t1"]
+        service.begin_stop().result(20)
+        assert rows() == "template_vectors"
+        again = chosen.model_copy(update={"search": "faiss"})
+        parts = build_parts(again)
+        # A verb makes the same parts, and leaves the table of a service alone.
+        assert rows() == "template_vectors"
+        service = make_service(again, parts=parts)
+        body = service.call("GET", "/info").json()
+        assert body["vectors_in_clear"] is False
+        assert body["search"].startswith("faiss")
+        assert body["galleries"] == [{"id": "all", "persons": 1, "templates": 1}]
+        assert rows() is None
+        service.begin_stop().result(20)
+    finally:
+        postgres_server.do(f"DROP DATABASE {name} WITH (FORCE)")

@@ -69,6 +69,27 @@ def test_the_database_lies_in_the_home_unless_it_is_named(tmp_path):
     assert Settings(database_url="sqlite:////x.db").sqlalchemy_url() == "sqlite:////x.db"
 
 
+def test_the_keys_of_people_lie_outside_the_database_wherever_that_is(tmp_path):
+    in_home = f"sqlite:///{tmp_path / 'keys' / 'people.db'}"
+    assert Settings(home=tmp_path).vault_url() == in_home
+    assert Settings(home=tmp_path, database_url="sqlite:////x.db").vault_url() == in_home
+    on_server = "postgresql://onelook@db.example/onelook"
+    assert Settings(home=tmp_path, database_url=on_server).vault_url() == on_server
+    assert Settings(home=tmp_path, database_url=on_server, keys_url=in_home).vault_url() == in_home
+
+
+def test_the_master_key_is_of_one_place_and_never_shown(tmp_path):
+    settings = Settings.read({"ONELOOK_MASTER_KEY": "c2VzYW1l"})
+    assert settings.master_key.get_secret_value() == "c2VzYW1l"
+    assert not any("c2VzYW1l" in text for text in (repr(settings), str(settings), settings.model_dump_json()))
+    assert Settings(home=tmp_path).master_key_path() == tmp_path / "keys" / "master.key"
+    assert Settings(master_key_file=tmp_path / "x").master_key_path() == tmp_path / "x"
+    both = {"ONELOOK_MASTER_KEY": "c2VzYW1l", "ONELOOK_MASTER_KEY_FILE": "x"}
+    with pytest.raises(Misconfigured, match="exclude each other") as refusal:
+        Settings.read(both)
+    assert "c2VzYW1l" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("name", ["ONELOOK_TRUSTED_PROXIES", "ONELOOK_METRICS_ALLOW"])
 @pytest.mark.parametrize("entry", ["*", "", "0.0.0.0/0", "::/0", "proxy", "10.0.0.5/8", " 10.0.0.5", "10.0.0.256"])
 def test_a_list_of_machines_names_machines_and_not_everybody(name, entry):
@@ -84,3 +105,21 @@ def test_metrics_are_allowed_to_addresses_and_networks():
         for host in (*allowed, "10.1.3.1", "10.0.0.6", "fe80::1", "testclient", "")
         if settings.allows_metrics(host)
     ] == [*allowed]
+
+
+def test_searching_in_the_database_needs_postgresql_and_standbys_need_that():
+    url = "postgresql://onelook:sesame@db1/onelook"
+    standbys = {"ONELOOK_REPLICA_URLS": '["postgresql://onelook:sesame@db2/onelook"]', "ONELOOK_DATABASE_URL": url}
+    for environment in ({}, {"ONELOOK_DATABASE_URL": "sqlite:////x"}):
+        with pytest.raises(Misconfigured, match="ONELOOK_SEARCH=pgvector needs PostgreSQL"):
+            Settings.read({"ONELOOK_SEARCH": "pgvector", **environment})
+    with pytest.raises(Misconfigured, match="set ONELOOK_SEARCH=pgvector too") as refusal:
+        Settings.read(standbys)
+    assert "sesame" not in str(refusal.value)
+    with pytest.raises(Misconfigured, match="ONELOOK_SEARCH"):
+        Settings.read({"ONELOOK_SEARCH": "hnsw"})
+    settings = Settings.read({"ONELOOK_SEARCH": "pgvector", **standbys})
+    assert len(settings.replica_urls) == 1
+    assert "sesame" not in repr(settings)
+    assert settings.digest() == settings.model_copy(update={"replica_urls": ()}).digest()
+    assert settings.digest() != settings.model_copy(update={"search": "faiss"}).digest()

@@ -1,13 +1,16 @@
+from datetime import UTC, datetime
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from app.store.engine import writing_engine
 from app.store.migrate import configuration, migrate
-from app.store.tables import Base
+from app.store.tables import SIGHTINGS
+from app.store.tables_of_work import METADATA
 
 
 @pytest.fixture
@@ -38,13 +41,13 @@ def test_make_what_the_code_expects(engine):
     upgrade(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, METADATA) == []
 
 
 def test_make_the_very_statements_that_the_tables_make(engine, tmp_path):
     upgrade(engine)
     direct = writing_engine(f"sqlite:///{tmp_path / 'direct.db'}")
-    Base.metadata.create_all(direct)
+    METADATA.create_all(direct)
     made = {name: sql for _, name, sql in schema(engine) if "alembic" not in name}
     wanted = {name: sql for _, name, sql in schema(direct)}
     direct.dispose()
@@ -98,3 +101,18 @@ def test_import_nothing_from_app(engine):
         source = version.module.__loader__.get_data(version.path).decode()
         assert "from app" not in source
         assert "import app" not in source
+
+
+def test_whoever_was_enrolled_before_sightings_were_written_down_counts_as_seen(engine):
+    upgrade(engine, "0001")
+    before = datetime.now(UTC).replace(tzinfo=None)
+    with engine.begin() as connection:
+        columns = "id, name, name_folded, created_at, updated_at, revision, metadata, groups, active, face_opt_out"
+        long_ago = "'2020-01-01 00:00:00.000000'"
+        values = f"'per_1', 'Ada', 'ada', {long_ago}, {long_ago}, 1, '{{}}', '[]', 1, 0"
+        connection.execute(text(f"INSERT INTO persons ({columns}) VALUES ({values})"))
+    upgrade(engine)
+    with engine.connect() as connection:
+        ((person_id, seen_at),) = connection.execute(select(SIGHTINGS.c.person_id, SIGHTINGS.c.seen_at)).all()
+    assert person_id == "per_1"
+    assert before <= seen_at.replace(tzinfo=None) <= datetime.now(UTC).replace(tzinfo=None)

@@ -35,7 +35,7 @@ class Meeting:
     def __getattr__(self, name):
         return getattr(self._gallery, name)
 
-    def search(self, vector, k):
+    def search(self, vector, k, among="all"):
         hits = self._gallery.search(vector, k)
         with contextlib.suppress(threading.BrokenBarrierError):
             self._meeting.wait(0.2)
@@ -94,8 +94,8 @@ def verify(store, gallery, reader, calibration, clock) -> VerifyPerson:
 
 
 @pytest.fixture
-def verify_pair(gallery, reader, calibration) -> VerifyPair:
-    return VerifyPair(gallery, reader, calibration, 0.35)
+def verify_pair(gallery, reader, calibration, clock) -> VerifyPair:
+    return VerifyPair(gallery, reader, calibration, 0.35, clock)
 
 
 @pytest.fixture

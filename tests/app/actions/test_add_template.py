@@ -52,9 +52,9 @@ def test_refuses_a_face_that_is_also_somebody_elses(enrolled, add_template, pict
     assert add_template(image, "ann", on_duplicate="allow").duplicates == refusal.value.lookalikes
 
 
-def test_a_person_without_a_template_needs_an_override(enrolled, add_template, pictures, store, gallery):
+def test_a_person_without_a_template_needs_an_override(enrolled, add_template, pictures, store, gallery, clock):
     enrolled("ann")
-    RemoveTemplate(store, gallery)("ann", templates_of(store, "ann")[0])
+    RemoveTemplate(store, gallery, clock)("ann", templates_of(store, "ann")[0])
     with pytest.raises(NotSamePerson, match="override"):
         add_template(pictures.of("ann"), "ann")
     assert add_template(pictures.of("ann"), "ann", override=True).template

@@ -131,19 +131,19 @@ def test_a_proof_that_cannot_run_is_null_and_the_rows_are_gone_all_the_same(
 
 
 @pytest.mark.parametrize("still", ["found", "held"])
-def test_a_person_who_is_still_found_or_held_is_told_and_reported(enrolled, erase, gallery, reports, still):
+def test_a_person_who_is_still_found_or_held_is_told_and_reported(enrolled, erase, gallery, pictures, reports, still):
     enrolled("ann")
 
     class Stubborn:
         catch_up = gallery.catch_up
 
-        def search(self, vector, k):
+        def search(self, vector, k, among="all"):
             return kept if still == "found" else []
 
         def holds_any(self, ids):
             return still == "held"
 
-    kept = gallery.search(next(iter(gallery._held.index._rows.values())), 1)
+    kept = gallery.search(pictures.axis("ann"), 1)
     assert dataclasses.replace(erase, gallery=Stubborn())("ann").search_missed is False
     assert reports == ["an erased person's templates are still in the index"]
 
@@ -171,3 +171,30 @@ def test_a_proof_that_cannot_be_stored_is_null_and_the_receipt_is_given_all_the_
         assert uow.people.get("ann") is None
         assert receipt.index_seq == uow.changes.head() == 3
         assert uow.erasures.get("ann") == receipt
+
+
+def test_the_receipt_counts_the_keys_that_are_destroyed(enrolled, erase, store):
+    enrolled("ann")
+    for purpose in ("template", "trail"):
+        store.vault.key("ann", purpose)
+    receipt = erase("ann")
+    assert (receipt.removed["keys"], receipt.search_missed) == (2, True)
+    with store.read() as uow:
+        assert uow.people.keys("ann") == 0
+        assert uow.erasures.get("ann").removed["keys"] == 2
+
+
+def test_an_erasure_whose_keys_are_still_there_is_not_proved(enrolled, erase, store, reports, monkeypatch):
+    enrolled("ann")
+    store.vault.key("ann", "template")
+    monkeypatch.setattr(store.vault, "shred", lambda *person_ids: None)
+    assert erase("ann").search_missed is None
+    assert reports == ["the keys of an erased person are still there: the next erasure or start destroys them"]
+
+
+def test_nor_is_one_whose_keys_cannot_be_looked_for(enrolled, erase, store, reports, monkeypatch):
+    enrolled("ann")
+    counted = iter([0])
+    monkeypatch.setattr(store.vault, "count", lambda person_id: next(counted))
+    assert erase("ann").search_missed is None
+    assert [report for report in reports if "keys could not be looked for" in report]

@@ -178,7 +178,7 @@ def test_drops_somebody_who_was_erased_between_search_and_look_up(enrolled, iden
         seq = property(lambda self: gallery.seq)
         catch_up, size, holds_any = gallery.catch_up, gallery.size, gallery.holds_any
 
-        def search(self, vector, k):
+        def search(self, vector, k, among="all"):
             hits = gallery.search(vector, k)
             with store.write() as uow:
                 if uow.people.get("ann"):

@@ -6,12 +6,32 @@ import pytest
 from app.actions.authenticate import Authenticate, demand
 from app.actions.first_key import FirstKey
 from app.actions.keys import ListKeys, MakeKey, RevokeKey, digest
-from app.errors import BadKey, ExpiredKey, InvalidField, LastAdminKey, NoKey, OutOfScope, UnknownKey
+from app.domain.gallery import NamedGallery
+from app.errors import (
+    BadKey,
+    ExpiredKey,
+    InvalidField,
+    LastAdminKey,
+    NoKey,
+    OutOfScope,
+    RevokedKey,
+    UnknownGallery,
+    UnknownKey,
+)
 
 
 @pytest.fixture
 def make_key(store, clock, identifiers) -> MakeKey:
     return MakeKey(store, clock, identifiers)
+
+
+@pytest.fixture
+def lab(store, clock):
+    """A gallery."""
+    with store.write() as uow:
+        uow.galleries.add(NamedGallery("lab", "The lab", clock.now()))
+        uow.commit()
+    return "lab"
 
 
 @pytest.fixture
@@ -48,17 +68,22 @@ def test_what_is_no_key_is_a_bad_key(authenticate, token):
         authenticate(token)
 
 
-def test_a_wrong_secret_is_a_bad_key(make_key, authenticate):
-    _, text = make_key("door", ["identify"])
-    with pytest.raises(BadKey):
-        authenticate(text[:-1] + ("0" if text[-1] != "0" else "1"))
+def test_a_wrong_secret_is_a_bad_key_also_of_one_that_was_revoked(make_key, authenticate, revoke):
+    key, text = make_key("door", ["identify"])
+    wrong = text[:-1] + ("0" if text[-1] != "0" else "1")
+    for _ in range(2):
+        with pytest.raises(BadKey) as refusal:
+            authenticate(wrong)
+        assert not isinstance(refusal.value, RevokedKey)
+        revoke(key.id)
 
 
 def test_a_revoked_key_is_a_bad_key_at_once(make_key, authenticate, revoke):
     key, text = make_key("door", ["identify"])
     revoke(key.id)
-    with pytest.raises(BadKey):
+    with pytest.raises(RevokedKey) as refusal:
         authenticate(text)
+    assert refusal.value.detail == BadKey().detail
 
 
 def test_a_key_ends_at_its_expiry(make_key, authenticate, clock):
@@ -90,6 +115,41 @@ def test_refuses_a_key_that_makes_no_sense(make_key, store, field, arguments):
 def test_refuses_an_expiry_in_the_past(make_key, clock):
     with pytest.raises(InvalidField):
         make_key("door", ["identify"], clock.now())
+
+
+def test_a_key_may_be_bound_to_galleries_and_have_limits_of_its_own(make_key, authenticate, lab):
+    key, text = make_key("door", ["identify"], galleries=[lab, lab], rate_per_minute=10_000_000, concurrency=1)
+    assert (key.galleries, key.rate_per_minute, key.concurrency) == (frozenset({"lab"}), 10_000_000, 1)
+    assert authenticate(text) == key
+
+
+@pytest.mark.parametrize("gallery", ["attic", "", "a\0b", "x" * 999])
+def test_refuses_to_bind_a_key_to_a_gallery_that_is_not_there(make_key, lab, store, gallery):
+    with pytest.raises(UnknownGallery):
+        make_key("door", ["identify"], galleries=[lab, gallery])
+    with store.read() as uow:
+        assert uow.keys.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "scopes", "more"),
+    [
+        ("galleries", ["identify"], {"galleries": []}),
+        ("galleries", ["identify"], {"galleries": ["lab", "all"]}),
+        ("galleries", ["identify"], {"galleries": [str(number) for number in range(101)]}),
+        ("galleries", ["identify", "admin"], {"galleries": ["lab"]}),
+        ("rate_per_minute", ["identify"], {"rate_per_minute": 0}),
+        ("rate_per_minute", ["identify"], {"rate_per_minute": 10_000_001}),
+        ("concurrency", ["identify"], {"concurrency": -1}),
+        ("concurrency", ["identify"], {"concurrency": 10_001}),
+    ],
+)
+def test_refuses_a_bond_or_a_limit_that_makes_no_sense(make_key, lab, store, field, scopes, more):
+    with pytest.raises(InvalidField) as refusal:
+        make_key("door", scopes, **more)
+    assert refusal.value.field == field
+    with store.read() as uow:
+        assert uow.keys.count() == 0
 
 
 def test_the_last_admin_key_cannot_be_revoked(make_key, revoke, clock, store):

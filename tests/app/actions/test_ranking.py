@@ -1,8 +1,10 @@
 import math
+from datetime import UTC, datetime
 
 import numpy as np
 
 from app.actions.ranking import rank
+from app.domain.gallery import NamedGallery
 from app.ports import Hit
 
 
@@ -12,7 +14,7 @@ class Searched:
     def __init__(self, hits):
         self.hits, self.asked = hits, []
 
-    def search(self, vector, k):
+    def search(self, vector, k, among="all"):
         self.asked.append(k)
         return self.hits[:k]
 
@@ -50,3 +52,16 @@ def test_counts_who_may_match_unless_told_otherwise(enrolled, store, change):
     vector = np.zeros(128, np.float32)
     assert rank(store, gallery, vector, 1) == []
     assert [c.person.id for c in rank(store, gallery, vector, 1, counts=lambda person: True)] == ["ann"]
+
+
+def test_looks_only_among_the_members_of_the_gallery_that_is_named(enrolled, store, gallery, pictures):
+    with store.write() as uow:
+        uow.galleries.add(NamedGallery("lab", "Lab", datetime(2030, 1, 1, tzinfo=UTC)))
+        uow.commit()
+    enrolled("ann", galleries=("lab",))
+    enrolled("bob")
+    gallery.catch_up()
+    bob = pictures.axis("bob")
+    assert [c.person.id for c in rank(store, gallery, bob, 2)] == ["bob", "ann"]
+    assert [c.person.id for c in rank(store, gallery, bob, 2, among="lab")] == ["ann"]
+    assert rank(store, gallery, bob, 2, among="nowhere") == []

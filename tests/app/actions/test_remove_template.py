@@ -7,8 +7,8 @@ from app.errors import UnknownPerson, UnknownTemplate
 
 
 @pytest.fixture
-def remove_template(store, gallery) -> RemoveTemplate:
-    return RemoveTemplate(store, gallery)
+def remove_template(store, gallery, clock) -> RemoveTemplate:
+    return RemoveTemplate(store, gallery, clock)
 
 
 def template_of(store, person_id):

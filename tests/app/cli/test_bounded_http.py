@@ -1,4 +1,5 @@
 import asyncio
+import json
 
 import pytest
 from uvicorn import Config
@@ -6,6 +7,7 @@ from uvicorn.server import ServerState
 
 from app.cli import bounded_http
 from app.cli.bounded_http import MOST_HEAD_BYTES, BoundedHttp
+from app.routes.envelope import SAFE_HEADERS
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 
@@ -111,3 +113,17 @@ def test_a_request_after_an_empty_line_is_answered(talk, monkeypatch):
     request = HEAD + b"Content-Length: 2\r\n\r\n"
     received, _ = talk(request + b"ok", b"\r\n", request + b"o", b"", b"", b"", b"k", pause_s=0.1)
     assert received.count(b"<2>") == 2
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", HEAD + b"X: " + b"a" * 3 * MOST_HEAD_BYTES + b"\r\n\r\n"])
+def test_what_is_no_request_is_told_so_as_a_problem_with_safe_headers(talk, sent):
+    received, ended = talk(sent)
+    head, _, body = received.partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().lower().splitlines()[1:])
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert ended
+    assert json.loads(body)["code"] == "malformed"
+    assert json.loads(body)["request_id"] == headers["x-request-id"]
+    assert int(headers["content-length"]) == len(body)
+    assert headers["connection"] == "close"
+    assert SAFE_HEADERS.items() <= headers.items()

@@ -3,6 +3,7 @@ import socket
 from collections import Counter
 
 import pytest
+from pydantic import SecretStr
 
 from app.cli import doctor, home_checks, machine_checks, network_checks
 from app.cli.home import open_rows
@@ -110,7 +111,7 @@ def test_finds_a_home_that_cannot_be_written(started, home):
 
 def test_finds_a_master_key_that_is_missing_open_or_cut_short(started, home):
     path = home / "keys" / "master.key"
-    assert home_checks.master_key(started).level == "OK"
+    assert home_checks.master_key(started).level == "warning"
     path.chmod(0o640)
     assert home_checks.master_key(started).level == "failure"
     path.chmod(0o600)
@@ -118,6 +119,38 @@ def test_finds_a_master_key_that_is_missing_open_or_cut_short(started, home):
     assert home_checks.master_key(started).level == "failure"
     path.unlink()
     assert home_checks.master_key(started).level == "failure"
+
+
+def test_finds_a_master_key_beside_the_database_and_a_rotation_that_has_not_ended(started, home, tmp_path):
+    path = home / "keys" / "master.key"
+    assert "lies beside the database" in home_checks.master_key(started).text
+    elsewhere = tmp_path / "elsewhere" / "master.key"
+    elsewhere.parent.mkdir()
+    path.rename(elsewhere)
+    moved = with_(started, master_key_file=elsewhere)
+    assert home_checks.master_key(moved).level == "OK"
+    with open_rows(moved) as store:
+        store.vault.ring.add()
+    finding = home_checks.master_key(moved)
+    assert (finding.level, "`onelook keys rotate`" in finding.text) == ("warning", True)
+    given = with_(started, master_key=SecretStr(elsewhere.read_text().replace("\n", ",")))
+    assert home_checks.master_key(given).text.startswith("ONELOOK_MASTER_KEY holds 2 keys")
+    on_server = with_(started, master_key_file=elsewhere, database_url="postgresql://onelook@db.example/onelook")
+    assert home_checks.person_keys(on_server).level == "warning"
+    assert home_checks.person_keys(with_(on_server, keys_url="postgresql://k@keys.example/k")).level == "OK"
+
+
+def test_finds_keys_of_people_that_others_can_read_or_that_are_gone(started, home, pictures):
+    assert home_checks.person_keys(started).level == "OK"
+    path = home / "keys" / "people.db"
+    path.chmod(0o640)
+    assert home_checks.person_keys(started).level == "failure"
+    path.chmod(0o600)
+    enrol(started, pictures, "tpl_1", "some-model")
+    for file in (home / "keys").glob("people.db*"):
+        file.unlink()
+    finding = doctor._looked(lambda: network_checks.templates(started))
+    assert (finding.level, "put them back" in finding.text) == ("failure", True)
 
 
 def test_finds_an_admin_key_that_others_can_read(started, home):
@@ -147,22 +180,36 @@ def test_finds_a_database_that_is_older_newer_or_damaged(started, home):
     assert home_checks.database(started).level == "failure"
 
 
-def test_finds_templates_of_another_model_and_of_another_master_key(started, home, pictures):
+def test_finds_a_postgresql_that_answers_and_one_that_does_not(settings, postgres_url):
+    answering = with_(settings, database_url=postgres_url)
+    assert home_checks.database(answering).level == "OK"
+    away = with_(settings, database_url="postgresql://onelook:sesame@127.0.0.1:1/onelook")
+    finding = home_checks.database(away)
+    assert finding.level == "failure"
+    assert "127.0.0.1:1" in finding.text
+    assert "sesame" not in finding.text + repr(away)
+
+
+def enrol(settings, pictures, template_id, model):
     from app.clock import SystemClock
     from app.domain.person import Person, Template
-    from models.weights import model_id
 
     now, face = SystemClock().now(), pictures.face("ada")
+    with open_rows(settings) as store, store.write() as uow:
+        if uow.people.get("ada") is None:
+            uow.people.add(Person("ada", "Ada", now, now))
+        uow.templates.add(Template(template_id, "ada", model, face.quality, now, face.embedding))
+        uow.commit()
+
+
+def test_finds_templates_of_another_model_and_of_another_master_key(started, home, pictures):
+    from models.weights import model_id
+
     active = model_id(started.model, flip=started.flip_averaging)
     assert network_checks.templates(started).level == "OK"
-    with open_rows(started) as store, store.write() as uow:
-        uow.people.add(Person("ada", "Ada", now, now))
-        uow.templates.add(Template("tpl_1", "ada", "other-model", face.quality, now, face.embedding))
-        uow.commit()
+    enrol(started, pictures, "tpl_1", "other-model")
     assert network_checks.templates(started).level == "failure"
-    with open_rows(started) as store, store.write() as uow:
-        uow.templates.add(Template("tpl_2", "ada", active, face.quality, now, face.embedding))
-        uow.commit()
+    enrol(started, pictures, "tpl_2", active)
     assert network_checks.templates(started).level == "warning"
     (home / "keys" / "master.key").write_bytes(bytes(32))
     finding = doctor._looked(lambda: network_checks.templates(started))
@@ -206,3 +253,9 @@ def test_finds_a_model_without_thresholds(settings, monkeypatch, tmp_path):
     finding = doctor._looked(lambda: network_checks.calibration(settings))
     assert finding.level == "failure"
     assert "onelook evaluate operating-points" in finding.text
+
+
+def test_warns_of_vectors_in_clear(settings):
+    assert home_checks.search(settings).level == "OK"
+    in_clear = home_checks.search(with_(settings, search="pgvector"))
+    assert (in_clear.level, "in clear" in in_clear.text) == ("warning", True)

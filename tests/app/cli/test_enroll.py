@@ -1,13 +1,18 @@
 import csv
-import json
+import itertools
 import signal
+import sqlite3
 import stat
+import threading
 import time
+from contextlib import closing
+from datetime import timedelta
 
 import pytest
 from PIL import Image, ImageEnhance
 
 from app.cli.home import open_rows
+from app.domain.gallery import NamedGallery
 from app.ports import PersonFilter
 from app.settings import Settings
 
@@ -79,7 +84,7 @@ def test_says_of_each_refused_photo_why_and_writes_it_down(in_memory, onelook, f
     assert all(row["photo"] in result.stdout for row in rows)
     why = {row["photo"]: row["why"] for row in rows}
     assert "the face is blurred" in why["Ada/4.jpg"]
-    assert "Zoe (zoe, similarity 1.000)" in why["Zoe/1.jpg"]
+    assert "Zoe (zoe), similarity 1.000" in why["Zoe/1.jpg"]
     assert stat.S_IMODE(report.stat().st_mode) == 0o600
 
 
@@ -106,31 +111,34 @@ def test_a_photo_renamed_or_given_twice_is_the_same_photo(in_memory, onelook, fo
     assert people(store) == {"Ada": ("Ada", 1)}
 
 
-def test_a_photo_whose_template_was_announced_but_never_stored_is_done(
-    in_memory, onelook, folder, pictures, store, home
-):
-    top = folder("Ada", "1.jpg", pictures.of("ada"))
+def test_whoever_was_erased_does_not_come_back_by_running_it_again(in_memory, onelook, folder, pictures, store):
+    folder("Ada", "1.jpg", pictures.of("ada"))
+    folder("Ada", "2.jpg", b"no picture")
+    top = folder("Bob", "1.jpg", pictures.of("bob"))
     onelook("enroll", top)
-    journal = home / "enroll-journal.jsonl"
-    entry = json.loads(journal.read_text())
-    # As a kill between the line and the commit leaves it, the last line cut short.
-    journal.write_text(json.dumps({**entry, "template": "tpl_never"}) + '\n{"photo": "12')
     with store.write() as uow:
-        uow.people.erase(next(p.id for p in uow.people.page(EVERYBODY, after=None, limit=1)))
+        ada = next(p.id for p in uow.people.page(EVERYBODY, after=None, limit=9) if p.external_id == "Ada")
+        uow.batches.erase(ada)
+        uow.people.erase(ada)
         uow.commit()
-    assert "1 persons enrolled" in onelook("enroll", top).stdout
-    assert people(store) == {"Ada": ("Ada", 1)}
-    assert "1 photos done before" in onelook("enroll", top).stdout
+    result = onelook("enroll", top)
+    assert (
+        "0 persons enrolled, 0 templates added, 1 photos done before, 0 refused, "
+        "2 passed over because their people were erased meanwhile" in result.stdout
+    )
+    assert people(store) == {"Bob": ("Bob", 1)}
 
 
-def test_the_journal_is_ours_alone_and_names_nobody(in_memory, onelook, folder, pictures, home):
-    top = folder("Ada_Lovelace", "portrait.jpg", pictures.of("ada"))
-    onelook("enroll", top)
-    journal = home / "enroll-journal.jsonl"
-    assert stat.S_IMODE(journal.stat().st_mode) == 0o600
-    text = journal.read_text()
-    assert set(json.loads(text)) == {"photo", "template"}
-    assert not any(word in text for word in ("Ada", "Lovelace", "portrait"))
+def test_everybody_is_enrolled_into_the_galleries_that_are_named(in_memory, onelook, folder, pictures, store, clock):
+    with store.write() as uow:
+        uow.galleries.add(NamedGallery("north", "North", clock.now()))
+        uow.commit()
+    top = folder("Ada", "1.jpg", pictures.of("ada"))
+    assert onelook("enroll", top, "--gallery", "south").exit_code == 1
+    assert onelook("enroll", top, "--gallery", "north", "--consent", "contract").exit_code == 0
+    with store.read() as uow:
+        (ada,) = uow.people.page(EVERYBODY, after=None, limit=9)
+        assert (uow.galleries.of(ada.id), ada.consent) == (("north",), "contract")
 
 
 def test_a_hostile_name_does_not_reach_the_terminal(in_memory, onelook, folder, pictures):
@@ -148,15 +156,42 @@ def test_refuses_a_folder_without_people(in_memory, onelook, tmp_path):
     assert "holds no folder with photos" in result.stderr
 
 
-def test_refuses_to_work_beside_another_enrolment(in_memory, onelook, folder, pictures, home, store):
-    from app.cli.journal import Journal
-
-    home.mkdir()
+def test_refuses_to_work_beside_another_enrolment(in_memory, onelook, folder, pictures, store, clock):
     top = folder("Ada", "1.jpg", pictures.of("ada"))
-    with Journal(home / "enroll-journal.jsonl"):
-        result = onelook("enroll", top)
-    assert (result.exit_code, people(store)) == (1, {})
-    assert "Another `onelook enroll` works on this home" in result.stderr
+    onelook("enroll", top)
+    with store.write() as uow:
+        (job,) = uow.rows().jobs.values()
+        uow.jobs.go_on(job.id, job.expires_at)
+        until = clock.now() + timedelta(hours=1)
+        uow.jobs.claim(job.kind, [job.id], token="another", now=clock.now(), until=until)
+        uow.commit()
+    ended = threading.Event()
+
+    def renew():
+        for number in itertools.count(1):
+            if ended.wait(0.1):
+                return
+            with store.write() as uow:
+                uow.jobs.beat(job.id, "another", until + timedelta(seconds=number))
+                uow.commit()
+
+    other = threading.Thread(target=renew)
+    other.start()
+    result = onelook("enroll", top)
+    ended.set()
+    other.join()
+    assert result.exit_code == 1
+    assert "Another `onelook enroll` works on this folder" in result.stderr
+
+
+def test_server_and_key_belong_together(in_memory, onelook, folder, pictures):
+    top = folder("Ada", "1.jpg", pictures.of("ada"))
+    for words in (("--server", "http://127.0.0.1:1"), ("--key", "olk_1_2")):
+        result = onelook("enroll", top, *words)
+        assert (result.exit_code, result.stderr) == (
+            2,
+            "onelook: --server and --key belong together: give both or none\n",
+        )
 
 
 @pytest.mark.slow
@@ -167,23 +202,31 @@ def test_killed_in_the_middle_and_run_again_it_has_each_photo_once(start, folder
         with Image.open(samples / f"obama-{2009 if number % 2 else 2012}.jpg") as picture:
             small = picture.convert("RGB").resize((240, 300))
         ImageEnhance.Brightness(small).enhance(0.9 + number / 200).save(top / "Obama" / f"{number}.jpg")
-    journal = home / "enroll-journal.jsonl"
     running = start("enroll", top, precision="float32")
     deadline = time.monotonic() + 60
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 3:
+    while templates(home) < 3:
         assert running.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.002)
     running.send_signal(signal.SIGKILL)
     running.wait()
-    with open_rows(Settings(home=home)) as store:
-        before = people(store)["Obama"][1]
+    before = templates(home)
     assert 0 < before < photos
     again = start("enroll", top, precision="float32")
-    out, err = again.communicate(timeout=60)
+    out, err = again.communicate(timeout=90)
     assert (again.returncode, out) == (
         0,
         f"0 persons enrolled, {photos - before} templates added, {before} photos done before, 0 refused\n",
     ), err
+    assert "waiting until the run before this one has let go" in err
     with open_rows(Settings(home=home)) as store:
         assert people(store) == {"Obama": ("Obama", photos)}
+
+
+def templates(home):
+    """How many are stored; 0 before there is a database."""
+    try:
+        with closing(sqlite3.connect(f"file:{home / 'onelook.db'}?mode=ro", uri=True)) as rows:
+            return rows.execute("SELECT count(*) FROM templates").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0

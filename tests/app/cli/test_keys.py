@@ -1,6 +1,8 @@
 import stat
+from datetime import UTC, datetime
 
 from app.cli.home import open_rows
+from app.domain.gallery import NamedGallery
 from app.domain.key import Key
 from app.settings import Settings
 
@@ -59,3 +61,25 @@ def test_the_last_admin_key_and_unknown_keys_are_not_revoked(onelook, home):
         result = onelook("keys", "revoke", key_id)
         assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert stored(home)["first admin"].revoked_at is None
+
+
+def test_a_key_may_be_bound_and_limited(onelook, home):
+    with open_rows(Settings(home=home)) as store, store.write() as uow:
+        uow.galleries.add(NamedGallery("lab", "The lab", datetime.now(UTC)))
+        uow.commit()
+    made = onelook("keys", "make", "--name", "door", "--scope", "identify", "--gallery", "lab", "--rate", 90)
+    assert made.exit_code == 0, made.stderr
+    onelook("keys", "make", "--name", "desk", "--scope", "identify", "--concurrency", 3)
+    keys = stored(home)
+    assert (keys["door"].galleries, keys["door"].rate_per_minute, keys["door"].concurrency) == ({"lab"}, 90, None)
+    assert (keys["desk"].galleries, keys["desk"].rate_per_minute, keys["desk"].concurrency) == (None, None, 3)
+    row = next(line for line in onelook("keys", "list").stdout.splitlines() if keys["door"].id in line)
+    assert "lab" in row
+    assert "90" in row
+
+
+def test_a_key_is_not_bound_to_a_gallery_that_is_not_there(onelook, home):
+    refused = onelook("keys", "make", "--name", "door", "--scope", "identify", "--gallery", "attic")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "There is no gallery 'attic'" in refused.stderr
+    assert "door" not in stored(home)

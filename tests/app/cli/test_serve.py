@@ -8,11 +8,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from uvicorn import Config
 
 from app.cli.bounded_http import MOST_HEAD_BYTES
-from app.cli.serve import _server
-from app.routes.gate import Gate
 
 FAST = {"precision": "float32", "inference_lanes": "1"}
 
@@ -87,7 +84,9 @@ def test_serves_by_tls(serving, certificate):
     cert, key = certificate
     process, address = serving(tls_cert=str(cert), tls_key=str(key))
     assert address.startswith("https://127.0.0.1:")
-    wait_until_ready(address, ssl.create_default_context(cafile=cert))
+    trusted = ssl.create_default_context(cafile=cert)
+    wait_until_ready(address, trusted)
+    assert get(f"{address}/nowhere", trusted)[1]["strict-transport-security"] == "max-age=31536000"
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 0
@@ -127,19 +126,11 @@ def test_what_cannot_be_served_is_one_sentence(start, home, root, settings, says
     assert not home.exists()
 
 
-def test_a_database_of_nobody_is_one_sentence(start, home):
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_a_database_of_nobody_is_one_sentence(start, home, workers):
     home.mkdir()
     (home / "onelook.db").mkdir()
-    process = start("serve", port="0")
+    process = start("serve", port="0", workers=workers)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err.count("\n")) == (2, 1), err
     assert "cannot be opened or written" in err
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_takes_no_new_work_from_the_signal_on(number):
-    gate = Gate()
-    gate.phase = "ready"
-    server = _server(Config(lambda: None, log_config=None), gate)
-    server.handle_exit(number, None)
-    assert (gate.phase, server.should_exit) == ("stopping", True)

@@ -6,7 +6,7 @@ from app.index.flat import FlatIndex
 def test_keeps_no_copy_of_a_removed_vector_in_its_memory(unit):
     index = FlatIndex()
     index.add(["a", "b", "c"], np.stack([unit(1), unit(2), unit(3)]))
-    whole = index._matrix()
+    whole = index._rows.matrix()
     index.remove(["a", "c"])
     # The view still shows the memory that faiss keeps as spare capacity.
     np.testing.assert_array_equal(whole[0], unit(2))

@@ -13,7 +13,6 @@ from app.index import ENGINES, follow
 from app.index.follow import FollowedGallery
 from app.store.memory import MemoryStore
 from app.store.migrate import migrate
-from app.store.sealing import Sealer
 from app.store.unit_of_work import SqlStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -29,7 +28,8 @@ def stores(request, tmp_path):
         return
     url = f"sqlite:///{tmp_path / 'onelook.db'}"
     migrate(url)
-    both = SqlStore(url, Sealer(b"k" * 32)), SqlStore(url, Sealer(b"k" * 32))
+    make_vault = request.getfixturevalue("make_vault")
+    both = SqlStore(url, make_vault()), SqlStore(url, make_vault())
     yield both
     for store in both:
         store.close()
@@ -197,6 +197,9 @@ def test_a_failure_in_the_middle_is_made_good_by_the_next_look(store, unit):
                 raise MemoryError
             self.inner.add(ids, vectors)
 
+        def __len__(self):
+            return len(self.inner)
+
     gallery = FollowedGallery(store, Failing, "model")
     seq = enrol(store, 1, unit(1))
     with pytest.raises(MemoryError):
@@ -208,10 +211,10 @@ def test_a_failure_in_the_middle_is_made_good_by_the_next_look(store, unit):
 
 
 @pytest.mark.parametrize("start", [FollowedGallery.rebuild, FollowedGallery.catch_up], ids=["rows", "feed"])
-def test_one_altered_row_matches_nobody_and_keeps_nobody_else_out(tmp_path, unit, start):
+def test_one_altered_row_matches_nobody_and_keeps_nobody_else_out(tmp_path, unit, start, vault):
     url = f"sqlite:///{tmp_path / 'onelook.db'}"
     migrate(url)
-    store = SqlStore(url, Sealer(b"k" * 32))
+    store = SqlStore(url, vault)
     for n in range(3):
         enrol(store, n, unit(n))
     engine = create_engine(url)

@@ -1,5 +1,8 @@
 """The reader: real networks behind a bounded queue, from many threads at once."""
 
+import contextlib
+import gc
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from app import errors
 from app.inference import face_reader as module
@@ -172,6 +176,21 @@ def test_a_fault_after_encoding_reaches_every_caller_and_leaves_the_lane_alive(
     reader.close()
 
 
+@pytest.mark.parametrize(("cores", "processes", "lanes"), [(8, 1, 8), (8, 2, 4), (8, 3, 2), (2, 4, 1)])
+def test_as_many_lanes_as_cores_shared_with_the_other_processes(
+    monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, lanes: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
+    threads = torch.get_num_threads()
+    reader = NetworkFaceReader(precision="float32", device="cpu", processes=processes)
+    try:
+        assert reader.facts.lanes == lanes
+        assert torch.get_num_threads() == 1
+    finally:
+        reader.close()
+        torch.set_num_threads(threads)
+
+
 @pytest.mark.gpu
 def test_a_gpu_gives_the_embeddings_of_the_cpu(photos: list[bytes]) -> None:
     readers = [NetworkFaceReader(device=device) for device in ("cpu", "cuda")]
@@ -182,3 +201,17 @@ def test_a_gpu_gives_the_embeddings_of_the_cpu(photos: list[bytes]) -> None:
     finally:
         for reader in readers:
             reader.close()
+
+
+def test_lets_go_of_a_refused_picture_without_the_collector_of_cycles(reader: NetworkFaceReader) -> None:
+    image = b"no picture" * 10
+    gc.disable()
+    try:
+        held = sys.getrefcount(image)
+        for _ in range(20):
+            with contextlib.suppress(errors.ImageRefused):
+                reader.read(image)
+        # The lanes still hold what they took last.
+        assert sys.getrefcount(image) <= held + 6
+    finally:
+        gc.enable()

@@ -65,3 +65,17 @@ def test_head_of_what_anybody_may_see_is_get_without_the_body(service, path):
 
 def test_head_of_anything_else_is_not_let_through(service):
     assert service.call("HEAD", "/persons").status_code == 405
+
+
+def test_a_standby_that_does_not_help_is_told_and_keeps_nobody_out(make_service, settings, parts):
+    states = {"db2:5432": "ok", "db3:5432": "at change 3 of 4"}
+    about = dataclasses.replace(parts.about, replicas=lambda: states)
+    service = make_service(settings, parts=dataclasses.replace(parts, about=about))
+    answer = service.call("GET", "/health/ready")
+    assert answer.status_code == 200
+    assert answer.json()["checks"]["replicas"] == "db3:5432: at change 3 of 4"
+    metrics = service.call("GET", "/metrics").text
+    assert 'onelook_replicas{state="ok"} 1.0' in metrics
+    assert 'onelook_replicas{state="dropped"} 1.0' in metrics
+    states["db3:5432"] = "ok"
+    assert service.call("GET", "/health/ready").json()["checks"]["replicas"] == "ok"

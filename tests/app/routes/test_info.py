@@ -1,3 +1,6 @@
+import dataclasses
+
+
 def test_tells_what_runs_here(service, enrolled):
     enrolled("ann")
     body = service.call("GET", "/info", key=service.key("detect")).json()
@@ -13,3 +16,13 @@ def test_calibration_tells_every_point_with_its_evidence(service):
     assert (body["model_id"], len(body["verification"]), len(body["identification"])) == ("model-a", 3, 3)
     point = body["verification"][0]
     assert (point["threshold"], point["miss"], point["persons"], point["interval"]) == (0.4, 0.01, 100, [0.0, 0.02])
+
+
+def test_an_engine_that_may_change_while_it_runs_is_asked_each_time(make_service, settings, parts):
+    told = ["by graph"]
+    about = dataclasses.replace(parts.about, search=lambda: told[-1], vectors_in_clear=True)
+    service = make_service(settings, parts=dataclasses.replace(parts, about=about))
+    assert service.call("GET", "/info").json()["search"] == "by graph"
+    told.append("exactly")
+    body = service.call("GET", "/info").json()
+    assert (body["search"], body["vectors_in_clear"]) == ("exactly", True)

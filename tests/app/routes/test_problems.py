@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import Corrupt, Misconfigured, NotReady, OnelookError, SealBroken
+from app.errors import Corrupt, Misconfigured, NotAcknowledged, NotReady, OnelookError, SealBroken, StoreAway
 from app.routes.problems import TABLE, TITLES, row_of
 
 HTTP_MD = Path(__file__).parents[3] / "docs" / "http.md"
@@ -102,3 +102,21 @@ def test_what_is_corrupt_is_told_to_the_log_and_not_to_the_caller(service, pictu
     line = json.loads(service.log.getvalue().splitlines()[-1])
     assert (line["level"], line["status"], line["reason"]) == ("error", 503, "template tpl_1 of key k1")
     assert error.__name__ in line["fault"]
+
+
+@pytest.mark.parametrize(("error", "advice"), [(StoreAway, "try again"), (NotAcknowledged, "before you send it again")])
+def test_a_database_that_is_away_is_told_with_what_to_do_and_the_reason_only_to_the_log(
+    service, pictures, reader, error, advice
+):
+    def fail():
+        raise error from ConnectionError("to db1.internal as onelook")
+
+    reader.before_reading = fail
+    answer = service.photo("/detect", pictures.of("ann"))
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert advice in answer.json()["detail"]
+    assert "db1" not in answer.text
+    line = json.loads(service.log.getvalue().splitlines()[-1])
+    assert f"{error.__name__} at" in line["fault"]
+    assert "ConnectionError" in line["fault"]

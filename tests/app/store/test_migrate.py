@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, inspect, text
 import app
 from app.errors import Corrupt, Misconfigured
 from app.store.migrate import migrate
-from app.store.tables import Base
+from app.store.tables_of_work import METADATA
 
 ROOT = Path(app.__file__).parents[1]
 
@@ -25,7 +25,7 @@ def names_of_tables(url):
 def test_makes_folder_file_and_tables(tmp_path):
     url = f"sqlite:///{tmp_path / 'a % b' / 'deep' / 'onelook.db'}"
     migrate(url)
-    assert set(Base.metadata.tables) < names_of_tables(url)
+    assert set(METADATA.tables) < names_of_tables(url)
 
 
 def test_does_nothing_the_second_time(url, sql_store, person):
@@ -97,4 +97,4 @@ def test_processes_that_start_at_once_all_succeed(tmp_path):
         for child in children:
             child.kill()
             child.communicate()
-    assert set(Base.metadata.tables) < names_of_tables(url)
+    assert set(METADATA.tables) < names_of_tables(url)

@@ -2,7 +2,6 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine, text
 
 from app.errors import SealBroken, UnknownPerson
 from app.store import templates as sql_templates
@@ -108,18 +107,11 @@ def test_names_the_models_that_made_templates(store, person, template):
         assert uow.templates.models() == {template().model_id, "other-1"}
 
 
-def damage(url, statement):
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        assert connection.execute(text(statement)).rowcount == 1
-    engine.dispose()
-
-
 @pytest.mark.parametrize(
     "change", ["sealed = zeroblob(540)", "sealed = x'00'", "key_id = 'another'", "quality = '{}'", "quality = '[1]'"]
 )
 def test_leaves_out_what_cannot_be_opened_where_it_is_told_whom_to_tell(
-    sql_store, url, person, template, monkeypatch, change
+    sql_store, alter, person, template, monkeypatch, change
 ):
     monkeypatch.setattr(sql_templates, "_OF_MODEL", sql_templates._OF_MODEL.limit(1))
     ids = [f"tpl_{n}" for n in range(4)]
@@ -128,7 +120,7 @@ def test_leaves_out_what_cannot_be_opened_where_it_is_told_whom_to_tell(
         for id_ in ids:
             uow.templates.add(template(id_))
         uow.commit()
-    damage(url, f"UPDATE templates SET {change} WHERE id = 'tpl_2'")
+    alter(f"UPDATE templates SET {change} WHERE id = 'tpl_2'")
     readable = ["tpl_0", "tpl_1", "tpl_3"]
     with sql_store.read() as uow:
         unreadable = []
@@ -140,14 +132,3 @@ def test_leaves_out_what_cannot_be_opened_where_it_is_told_whom_to_tell(
                 read()
         with pytest.raises(SealBroken, match="tpl_2"):
             uow.templates.of("per_1")
-
-
-def test_tells_without_a_key_whether_anything_is_stored(sql_store, url, sealer, person, template):
-    assert not sql_templates.any_stored(url)
-    with sql_store.write() as uow:
-        uow.people.add(person())
-        uow.templates.add(template())
-        uow.commit()
-    assert sql_templates.any_stored(url)
-    assert sql_templates.any_stored(url, key_id=sealer.key_id)
-    assert not sql_templates.any_stored(url, key_id="another")

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 import app
 from app.domain.person import Receipt
@@ -57,7 +57,7 @@ def test_readers_see_a_write_when_it_is_committed_and_not_before(store, person):
 
 def test_a_reading_unit_of_work_cannot_write(store, person):
     with store.read() as uow:
-        with pytest.raises((RuntimeError, OperationalError)):
+        with pytest.raises((RuntimeError, DBAPIError)):
             uow.people.add(person())
         with pytest.raises(RuntimeError):
             uow.commit()
@@ -86,8 +86,8 @@ def test_writers_wait_for_each_other_and_lose_nothing(store, person):
         assert uow.people.get("per_1").name == "40"
 
 
-def test_gives_up_as_busy_when_another_writer_does_not_end(url, sealer, person):
-    stores = [MemoryStore(write_timeout_s=0.05), SqlStore(url, sealer, write_timeout_s=0.05)]
+def test_gives_up_as_busy_when_another_writer_does_not_end(url, vault, person):
+    stores = [MemoryStore(write_timeout_s=0.05), SqlStore(url, vault, write_timeout_s=0.05)]
     for store in stores:
         with store.write() as uow:
             with pytest.raises(Busy), store.write():
@@ -99,8 +99,8 @@ def test_gives_up_as_busy_when_another_writer_does_not_end(url, sealer, person):
         store.close()
 
 
-def test_gives_up_as_busy_when_another_process_holds_the_lock(url, sealer):
-    mine, theirs = (SqlStore(url, sealer, write_timeout_s=0.05) for _ in range(2))
+def test_gives_up_as_busy_when_another_process_holds_the_lock(url, make_vault):
+    mine, theirs = (SqlStore(url, make_vault(), write_timeout_s=0.05) for _ in range(2))
     with theirs.write() as uow:
         uow.people.count()
         with pytest.raises(Busy), mine.write():
@@ -111,10 +111,10 @@ def test_gives_up_as_busy_when_another_process_holds_the_lock(url, sealer):
     theirs.close()
 
 
-def test_keeps_everything_over_a_reopening__sql(url, sealer, person, template, noon):
+def test_keeps_everything_over_a_reopening__sql(url, make_vault, person, template, noon):
     receipt = Receipt("era_1", "per_2", noon, {"templates": 0}, 2, search_missed=True)
     written = template()
-    first = SqlStore(url, sealer)
+    first = SqlStore(url, make_vault())
     with first.write() as uow:
         for id_ in ("per_1", "per_2"):
             uow.people.add(person(id_))
@@ -124,7 +124,7 @@ def test_keeps_everything_over_a_reopening__sql(url, sealer, person, template, n
         head = uow.commit()
     first.close()
 
-    second = SqlStore(url, sealer)
+    second = SqlStore(url, make_vault())
     with second.read() as uow:
         assert uow.people.get("per_1") == person()
         assert uow.people.get("per_2") is None
@@ -141,10 +141,13 @@ from datetime import UTC, datetime
 import numpy as np
 from app.domain.face import Quality
 from app.domain.person import Person, Template
-from app.store.sealing import Sealer
+from app.store.ring import MasterRing
 from app.store.unit_of_work import SqlStore
+from app.store.vault import Vault
 
-store = SqlStore(sys.argv[1], Sealer(bytes(range(32))))
+vault = Vault(sys.argv[2], MasterRing([bytes(range(32))]))
+vault.prepare()
+store = SqlStore(sys.argv[1], vault)
 now = datetime.now(UTC)
 vector = np.full(128, 128**-0.5, np.float32)
 
@@ -166,9 +169,11 @@ with store.write() as uow:
 """
 
 
-def test_a_process_killed_in_the_middle_keeps_what_was_committed_and_leaves_nothing_half(url, sealer, person):
+def test_a_process_killed_in_the_middle_keeps_what_was_committed_and_leaves_nothing_half(
+    url, make_vault, tmp_path, person
+):
     child = subprocess.Popen(
-        [sys.executable, "-c", KILLED, url],
+        [sys.executable, "-c", KILLED, url, f"sqlite:///{tmp_path / 'keys' / 'people.db'}"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -184,7 +189,7 @@ def test_a_process_killed_in_the_middle_keeps_what_was_committed_and_leaves_noth
     assert child.returncode == -signal.SIGKILL
     assert acknowledged == [f"kept_{n}" for n in range(5)]
 
-    store = SqlStore(url, sealer)
+    store = SqlStore(url, make_vault())
     with store.read() as uow:
         assert uow.people.count() == uow.templates.count() == uow.changes.head() == 5
         assert [t.person_id for t in uow.templates.of_model("model")] == [f"per_{id_}" for id_ in acknowledged]

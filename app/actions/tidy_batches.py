@@ -1,0 +1,73 @@
+"""Ends what nobody will begin again, forgets what has expired, and deletes what no job needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app.domain.job import ENROLL_BATCH, Job, Status
+from app.ports import Clock, Spool, Store
+
+# An upload, or a file whose row was never committed, that is older than any that is still on its way.
+LEFT_BEHIND_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class TidyBatches:
+    """Ends what nobody will begin again, forgets what has expired, and deletes files that no job needs.
+
+    Photos of the erased are blanked in the files that lie here.
+    """
+
+    store: Store
+    spool: Spool
+    clock: Clock
+    kept: timedelta
+    report: Callable[[str], object]
+
+    def __call__(self) -> None:
+        """Does all of it; writes nothing where there is nothing to do."""
+        now = self.clock.now()
+        with self.store.read() as uow:
+            given_up = uow.jobs.given_up(ENROLL_BATCH, now)
+        for job in given_up:
+            self._give_up(job)
+        with self.store.write() as uow:
+            if uow.jobs.forget(ENROLL_BATCH, now):
+                uow.commit()
+        self.blank_erased()
+        old = set(self.spool.sweep(LEFT_BEHIND_S))
+        for job_id in self.spool.held():
+            with self.store.read() as uow:
+                needed = uow.jobs.get(job_id)
+            if (needed is None and job_id in old) or (needed is not None and needed.ended):
+                self.spool.remove(job_id)
+
+    def blank_erased(self) -> int:
+        """Overwrites the photos of the erased in the files that lie here; how many."""
+        count = 0
+        for job_id in self.spool.held():
+            with self.store.read() as uow:
+                places = uow.batches.erased_places(job_id)
+            if not places:
+                continue
+            self.spool.blank(job_id, places.values())
+            with self.store.write() as uow:
+                uow.batches.forget_places(job_id, places.keys())
+                uow.commit()
+            count += len(places)
+        return count
+
+    def _give_up(self, job: Job) -> None:
+        now = self.clock.now()
+        cancelled = job.cancel_asked
+        detail = (
+            "It was not ended in time: send it again to go on."
+            if job.expires_at < now
+            else f"It was begun {job.attempt} times and never got on: the log says more. Send it again to go on."
+        )
+        error = None if cancelled else {"code": "internal", "detail": detail}
+        with self.store.write() as uow:
+            ending: Status = "cancelled" if cancelled else "failed"
+            uow.jobs.end(job.id, ending, token=job.token, at=now, expires_at=now + self.kept, error=error)
+            uow.commit()
+        self.report(f"the job {job.id} was given up: it is {ending}")
