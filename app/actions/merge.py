@@ -82,8 +82,9 @@ def made_at(uow: UnitOfWork, galleries: tuple[str, ...]) -> dict[str, datetime]:
 
 
 def _entry(change: IdentityChange, now: datetime) -> Entry:
-    # Whose id it was is known only under the key of the person who has the templates now.
-    private = {"change": change.id, "merged": change.person_id}
+    # Not whose templates they were: that one may be there again one day, and be erased alone. The change tells, for as
+    # long as nobody of the two is.
+    private = {"change": change.id}
     return Entry(
         MERGED, now, person_id=change.other_id, private=private, facts={"templates": len(change.before.templates)}
     )

@@ -88,6 +88,7 @@ class Split:
 
 
 def _entry(change: IdentityChange, now: datetime) -> Entry:
-    private = {"change": change.id, "split_off": change.person_id}
+    # Not whom: that one may be erased alone. The change tells, for as long as nobody of the two is.
+    private = {"change": change.id}
     facts = {"templates": len(change.before.templates)}
     return Entry(WAS_SPLIT, now, person_id=change.other_id, private=private, facts=facts)

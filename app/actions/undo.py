@@ -125,5 +125,5 @@ def _still_there(uow: UnitOfWork, change: IdentityChange) -> dict[str, datetime]
 
 
 def _entry(change: IdentityChange, now: datetime) -> Entry:
-    private = {"change": change.id, "person": change.person_id}
+    private = {"change": change.id}
     return Entry(UNDONE.format(kind=change.kind), now, person_id=change.other_id, private=private)

@@ -32,7 +32,7 @@ VERIFY = Fields(Field("head", text(300), "a head that was signed before, as its 
 class AuditRowBody(TypedDict):
     """One row. person_id is null where it tells of nobody, or, `shredded`, of somebody who was erased.
 
-    similarity: null below the threshold for a key without `candidates`.
+    similarity: null below the threshold for a key without `candidates`. change: of a merge, a split or an undo.
     """
 
     seq: int
@@ -46,6 +46,7 @@ class AuditRowBody(TypedDict):
     person_id: str | None
     template_id: str | None
     similarity: float | None
+    change: str | None
     shredded: bool
 
 
@@ -163,6 +164,7 @@ def _row(record: Record, key: Key) -> AuditRowBody:
         "person_id": record.person_id,
         "template_id": record.private.get("template_id"),
         "similarity": similarity,
+        "change": record.private.get("change"),
         "shredded": record.shredded,
     }
 

@@ -102,7 +102,7 @@ def test_it_is_written_in_the_trail_of_the_other(two, merge, store):
     with store.read() as uow:
         (record,) = uow.audit.page(AuditFilter(action="person.merged"), before=None, limit=5)
     assert (record.person_id, record.line.facts) == ("bob", {"templates": 1})
-    assert record.private == {"change": done.change.id, "merged": "ann"}
+    assert record.private == {"change": done.change.id}
     assert "ann" not in str(record.line.facts)
 
 

@@ -65,7 +65,7 @@ def test_it_is_written_in_the_trail_of_the_old_person(ann, split, store):
     with store.read() as uow:
         (record,) = uow.audit.page(AuditFilter(action="person.split"), before=None, limit=5)
     assert (record.person_id, record.line.facts) == ("ann", {"templates": 2})
-    assert record.private == {"change": done.change.id, "split_off": done.change.person_id}
+    assert record.private == {"change": done.change.id}
 
 
 def test_refuses_none_all_and_others_templates(ann, split, store, enrolled):

@@ -162,6 +162,7 @@ class Fuse:
         return done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_any_point_and_run_again_it_finishes_and_nothing_is_unreadable(
     start, looks, settings, monkeypatch, after
@@ -248,6 +249,7 @@ class Others:
             self.erased.add(f"per_{n // 3}")
 
 
+@pytest.mark.slow
 def test_others_read_enrol_and_erase_meanwhile(start, looks, settings, monkeypatch, person, template):
     monkeypatch.setattr(rotation, "PIECE", 2)
     mine, theirs = start(), start()
@@ -301,6 +303,7 @@ store.close()
 """
 
 
+@pytest.mark.slow
 def test_killed_by_the_operating_system_while_others_serve(start, looks, settings, monkeypatch):
     store = start()
     put, chance = looks(store, range(60)), random.Random(5)
