@@ -120,7 +120,7 @@ def watched(service: Service, batch: Any, until: int) -> list[Seen]:
 
 def rates(seen: Sequence[Seen]) -> list[float]:
     """Photos a second, second by second."""
-    return [(b.step - a.step) / (b.at_s - a.at_s) for a, b in pairwise(seen) if b.step > a.step]
+    return [round((b.step - a.step) / (b.at_s - a.at_s), 1) for a, b in pairwise(seen) if b.step > a.step]
 
 
 @dataclass(slots=True)
@@ -156,7 +156,7 @@ def identified_ms(service: Service, image: bytes = picture()) -> float:
     """One POST /identify, first byte to last."""
     began = time.perf_counter()
     service.post_picture("/identify", image)
-    return (time.perf_counter() - began) * 1000
+    return round((time.perf_counter() - began) * 1000, 1)
 
 
 def send(service: Service, packed: Path) -> Any:
