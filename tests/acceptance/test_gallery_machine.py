@@ -216,19 +216,15 @@ def test_a_gallery_on_sqlite_answers_as_the_oracle_whatever_happens(engine):
 
 
 @pytest.mark.slow
-def test_a_gallery_on_postgresql_answers_as_the_oracle_whatever_happens(
-    postgres_server,
-    _postgres_database,  # noqa: PT019
-    postgres_url,
-):
-    url, empty = _postgres_database
-
+def test_a_gallery_on_postgresql_answers_as_the_oracle_whatever_happens(postgres_server, postgres_url):
+    # A database of its own: what the keys in it are wrapped by is this test's, and each example's.
     def empty_database() -> str:
-        empty()
-        postgres_server.do("DROP SCHEMA IF EXISTS onelook_keys CASCADE", "onelook")
-        return url
+        postgres_server.do("DROP DATABASE IF EXISTS machine WITH (FORCE)")
+        postgres_server.do("CREATE DATABASE machine OWNER onelook")
+        return postgres_server.url("machine", user="onelook")
 
     _run(lambda: GalleryMachine(ENGINE["compressed"], empty_database), examples=5)
+    postgres_server.do("DROP DATABASE machine WITH (FORCE)")
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def assert_nothing_went_wrong(ground, folder, seed):
     assert outcome.undecided == []
     assert outcome.checked >= ACTS
     # It was a storm: processes died amid requests, and everything was tried.
-    assert outcome.kills >= 4
+    assert outcome.kills >= 2
     assert outcome.traffic["torn"] >= 1
     assert outcome.real_acts >= 5
     tried = {"enrol", "erase", "identify somebody enrolled", "identify somebody erased", "identify a stranger",
