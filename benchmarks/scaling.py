@@ -66,7 +66,7 @@ def measured() -> Constants:
     sizes = search["sizes"]
     return Constants(
         look_ms=load["service_cpu_ms"],
-        search_ms=tuple((size["size"], size["ways"]["onelook"]["p50_ms"]) for size in sizes),
+        search_ms=tuple((size["size"], size["ways"]["onelook"]["cpu_ms"]) for size in sizes),
         template_bytes=max(size["ways"]["onelook"]["bytes"] for size in sizes),
         # The last point of its curve: after 10,000 requests, with the templates of that run, which are few.
         process_bytes=memory["curve"][-1][1],
@@ -129,7 +129,7 @@ def as_sizing(c: Constants) -> str:
                 f"{memory / GIB:.1f}",
                 f"{way['p50_ms']:.2f}",
                 f"{way['p99_ms']:.2f}",
-                f"{size['snapshot']['answers_s']:.1f}",
+                f"{size['cold_start']['fill_s']:.1f}",
             )
         )
     return table(("templates", "memory, GiB", "search p50, ms", "search p99, ms", "start, s"), rows)
