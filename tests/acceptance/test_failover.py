@@ -59,6 +59,7 @@ def test_a_promoted_standby_has_everything_acknowledged__and_the_service_is_not_
 ):
     pair = postgres_pair
     with soak.started(ground, tmp_path, seed=1, lease_s=LEASE_S) as storm:
+        storm.ledger.may_lose_the_server = True
         watch, ended = Watch(storm), threading.Event()
         raging = threading.Thread(target=storm.rage, args=(ended,), kwargs={"clients": CLIENTS})
         raging.start()

@@ -268,7 +268,7 @@ class Client:
             self._ledger.blame("unexpected", text)
             return
         missed = shown["proof"]["search_missed"]
-        if missed is None and answer.status != 200:
+        if missed is None and (answer.status != 200 or self._ledger.may_lose_the_server):
             self._ledger.note_unproved()
         elif missed is not True:
             self._ledger.blame("found after erasure", f"{one.external_id}: its own search missed: {missed}")

@@ -50,6 +50,8 @@ class Ledger:
         self.absent: list[Subject] = []
         self.undecided: list[str] = []
         self.unproved = 0
+        # Whether the database server itself is killed: a proof cannot be searched for, or stored, without one.
+        self.may_lose_the_server = False
         self._free_photographed = list(cast.photographed)
         self._later: deque[tuple[float, Callable[..., None]]] = deque()
         self.acts: Counter[str] = Counter()
@@ -127,7 +129,7 @@ class Ledger:
             self.undecided.append(text)
 
     def note_unproved(self) -> None:
-        """An erasure whose process was killed before its search could prove it."""
+        """An erasure whose process, or database server, was killed before its search could prove it."""
         with self._lock:
             self.unproved += 1
 
