@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 LFW ?= ../shared/data/lfw
+# Tests wait more than they compute: servers that start, that are killed, that come back.
+AT_ONCE ?= 2
 
 .DEFAULT_GOAL := all
 .PHONY: all run test check lint bench soak evaluate clean
@@ -13,7 +15,7 @@ run: $(VENV)/service  ## the service, embedded, on http://127.0.0.1:8000
 	$(BIN)/onelook serve
 
 test: $(VENV)/developer  ## every test; those that need research photos skip, loudly, without them
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/developer  ## formatting, lint, types, import rules; changes nothing
 	$(BIN)/ruff format --check .

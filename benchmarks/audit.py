@@ -20,10 +20,10 @@ from app.actions.audit import VerifyAudit
 from app.actions.enroll import Enrolment
 from app.actions.identify import Question
 from app.actions.trail import NO_TRAIL, QueuedTrail
+from app.assembly.parts import open_store
 from app.cli.home import open_desk
 from app.clock import SystemClock
 from app.domain.audit import Entry
-from app.main import open_store
 from app.settings import Settings
 from benchmarks.gallery import fill, strangers
 from benchmarks.machine import describe, machine

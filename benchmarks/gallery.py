@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from app.assembly.parts import open_store
 from app.domain.face import Quality, Vector
 from app.domain.person import Person, Template
 from app.index.vectors import DIMENSIONS
-from app.main import open_store
 from app.settings import Settings
 
 PIECE = 1000

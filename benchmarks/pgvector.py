@@ -20,15 +20,15 @@ from app.domain.face import Vector
 from app.index.compressed import CompressedIndex
 from app.index.product import closest
 from app.ports import Hit
-from app.store import recall
-from app.store.clear_vectors import written
 from app.store.migrate import migrate
-from app.store.ring import MasterRing
+from app.store.pgvector import recall
+from app.store.pgvector.clear import written
+from app.store.pgvector.search import PgVectorGallery
+from app.store.pgvector.table import fill as make_graph
+from app.store.pgvector.table import keep_vectors
 from app.store.unit_of_work import SqlStore
-from app.store.vault import Vault
-from app.store.vector_search import PgVectorGallery
-from app.store.vector_table import fill as make_graph
-from app.store.vector_table import keep_vectors
+from app.store.vault.ring import MasterRing
+from app.store.vault.vault import Vault
 from benchmarks import postgres
 from benchmarks.crowd import Directions, Faces, crowd, probes_near, real_faces
 from benchmarks.machine import describe, machine

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from app.assembly.parts import open_store
 from app.domain.face import Quality, Vector
 from app.domain.person import Person, Template
-from app.main import open_store
 from app.settings import Settings
 from app.store.unit_of_work import SqlStore
 from benchmarks import postgres

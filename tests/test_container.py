@@ -22,8 +22,8 @@ import yaml
 
 from app.routes import access
 from app.settings import PREFIX, Settings
-from app.store.failover import servers_of
 from app.store.migrate import migrate
+from app.store.postgres.failover import servers_of
 from benchmarks.postgres_server import free_port
 
 SERVICES = {"onelook", "onelook2"}

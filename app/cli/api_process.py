@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from uvicorn import Config, Server
 
-    from app.main import Parts
+    from app.assembly.parts import Parts
     from app.routes.gate import Gate
     from app.routes.log import Log
 

@@ -9,8 +9,8 @@ from app.settings import Settings
 
 def backup(file: Path = typer.Argument(..., help="the file to write; it must not be there yet")) -> None:
     """Write everything that is stored to one file, while the service serves. The keys of people are not in it."""
-    from app.main import open_store
-    from app.store.backup import back_up
+    from app.assembly.parts import open_store
+    from app.store.archive.backup import back_up
 
     store = open_store(Settings.read())
     try:
@@ -22,8 +22,8 @@ def backup(file: Path = typer.Argument(..., help="the file to write; it must not
 
 def restore(file: Path = typer.Argument(..., help="a file that `onelook backup` wrote")) -> None:
     """Fill an empty database with a backup; the service must not run. Who was erased since stays erased."""
-    from app.main import open_store
-    from app.store.restore import restore as restored_from
+    from app.assembly.parts import open_store
+    from app.store.archive.restore import restore as restored_from
 
     store = open_store(Settings.read())
     try:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def open_desk(settings: Settings) -> "Iterator[Desk]":
     """Every action on the parts that serve, the index filled; closed at the end. Raises Misconfigured."""
     with Console(stderr=True).status("loading the networks"):
-        from app.main import build_parts, make_desk
+        from app.assembly.desk import make_desk
+        from app.assembly.parts import build_parts
 
         parts = build_parts(settings)
     try:
@@ -41,7 +42,7 @@ def open_desk(settings: Settings) -> "Iterator[Desk]":
 @contextmanager
 def open_rows(settings: Settings) -> "Iterator[SqlStore]":
     """The rows alone, without the networks; closed at the end. Raises Misconfigured."""
-    from app.main import open_store
+    from app.assembly.parts import open_store
 
     store = open_store(settings)
     try:

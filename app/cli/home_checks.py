@@ -45,7 +45,7 @@ def disk_space(settings: Settings) -> Finding:
 def master_key(settings: Settings) -> Finding:
     """Whether the keys that open the keys of people are there, whole, ours alone, and not beside the database."""
     from app.errors import Misconfigured
-    from app.store.ring import MasterRing, read_keys
+    from app.store.vault.ring import MasterRing, read_keys
 
     database = _database_file(settings)
     if settings.master_key is not None:

@@ -15,7 +15,7 @@ def rotate() -> None:
     """
     settings = Settings.read()
     with open_rows(settings) as store, Console(stderr=True).status("sealing anew") as status:
-        from app.store.rotation import rotate as rotate_keys
+        from app.store.vault.rotation import rotate as rotate_keys
 
         done = rotate_keys(store, told=lambda keys: status.update(f"sealing anew: {keys} keys done"))
     typer.echo(f"{done.templates} templates are sealed anew; the master key is {done.master_id}")

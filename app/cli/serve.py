@@ -31,7 +31,7 @@ def serve() -> None:
             raise typer.Exit(status)
         return
     # Only now what takes seconds: a port that is taken is told at once.
-    from app.main import build_parts
+    from app.assembly.parts import build_parts
 
     run(settings, sockets, build_parts(settings), log, listening=lambda: _announce(settings, port))
 

@@ -17,7 +17,7 @@ from app.cli.api_process import leave_at_once, run
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.main import Parts
+    from app.assembly.parts import Parts
 
 VERB = "serve-share"
 # How often the end is asked for, should a signal come at a moment at which signals are ignored.
@@ -41,7 +41,7 @@ def serve_share(
     tie = Lifeline(socket.socket(fileno=lifeline))
     tie.watch(patience_s=GRACES * settings.shutdown_grace_s + CLOSING_S, folder=folder)
     bound = [socket.socket(fileno=int(one)) for one in sockets.split(",")]
-    from app.main import build_parts
+    from app.assembly.parts import build_parts
     from app.routes.log import make_log
     from app.routes.metrics import count_in
 

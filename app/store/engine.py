@@ -6,9 +6,10 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from app.errors import Misconfigured
-from app.store import postgres, sqlite
+from app.store import sqlite
 from app.store.database import WRITE_TIMEOUT_S, Database, Report
-from app.store.failover import Servers
+from app.store.postgres import engine as postgres
+from app.store.postgres.failover import Servers
 
 to_log: Report = logging.getLogger(__name__).warning
 

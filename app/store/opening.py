@@ -9,13 +9,13 @@ from app.settings import Settings
 from app.store.database import Report
 from app.store.engine import is_postgres, reading_engine, to_log
 from app.store.faults import as_service_errors
-from app.store.mending import mend
 from app.store.migrate import migrate
-from app.store.ring import MasterRing, read_keys
-from app.store.sealed_rows import SealedRows
 from app.store.unit_of_work import SqlStore
-from app.store.vault import Vault
-from app.store.vault_database import VaultDatabase
+from app.store.vault.database import VaultDatabase
+from app.store.vault.mending import mend
+from app.store.vault.ring import MasterRing, read_keys
+from app.store.vault.sealed_rows import SealedRows
+from app.store.vault.vault import Vault
 
 
 def open_rows(settings: Settings, report: Report = to_log) -> SqlStore:

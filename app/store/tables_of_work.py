@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.store.append_only import keep_append_only
+from app.store.audit.append_only import keep_append_only
 from app.store.tables import Base
 
 

@@ -10,26 +10,26 @@ from sqlalchemy import Connection
 from app import ports
 from app.domain.audit_check import Chain
 from app.errors import Busy
-from app.store.audit import SqlAudit
-from app.store.batches import SqlBatches
-from app.store.chain import HmacChain
-from app.store.changes import SqlChanges
+from app.store.audit.chain import HmacChain
+from app.store.audit.rows import SqlAudit
+from app.store.audit.scribe import Scribe
 from app.store.database import WRITE_TIMEOUT_S, Database, Report
 from app.store.engine import open_database, to_log
-from app.store.erasures import SqlErasures
 from app.store.faults import as_service_errors
-from app.store.galleries import SqlGalleries
-from app.store.idempotency import SqlIdempotency
-from app.store.identity_changes import SqlIdentityChanges
-from app.store.jobs import SqlJobs
-from app.store.keys import SqlKeys
-from app.store.people import SqlPeople
-from app.store.scribe import Scribe
-from app.store.sealed_rows import Resealing, SealedRows
-from app.store.sightings import SqlSightings
-from app.store.templates import SqlTemplates
-from app.store.unit_keys import UnitKeys
-from app.store.vault import Vault
+from app.store.rows.batches import SqlBatches
+from app.store.rows.changes import SqlChanges
+from app.store.rows.erasures import SqlErasures
+from app.store.rows.galleries import SqlGalleries
+from app.store.rows.idempotency import SqlIdempotency
+from app.store.rows.identity_changes import SqlIdentityChanges
+from app.store.rows.jobs import SqlJobs
+from app.store.rows.keys import SqlKeys
+from app.store.rows.people import SqlPeople
+from app.store.rows.sightings import SqlSightings
+from app.store.rows.templates import SqlTemplates
+from app.store.vault.sealed_rows import Resealing, SealedRows
+from app.store.vault.unit_keys import UnitKeys
+from app.store.vault.vault import Vault
 
 ERASURES_LOOKED_AT = 100
 # SQLite's log keeps what a transaction that has begun to read may still ask for.

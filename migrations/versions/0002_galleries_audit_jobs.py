@@ -14,7 +14,8 @@ depends_on = None
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 INTEGER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
 
-# Rows of the audit trail are never changed, and go only behind an anchor. `app/store/append_only.py` holds the same.
+# Rows of the audit trail are never changed, and go only behind an anchor.
+# `app/store/audit/append_only.py` holds the same.
 _APPEND_ONLY_SQLITE = (
     "CREATE TRIGGER audit_unchanged BEFORE UPDATE ON audit "
     "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END",

@@ -32,10 +32,10 @@ from app.ports import VectorIndex
 from app.settings import Settings
 from app.store.migrate import migrate
 from app.store.opening import open_vault
-from app.store.rotation import rotate
+from app.store.pgvector.search import PgVectorGallery
+from app.store.pgvector.table import keep_vectors
 from app.store.unit_of_work import SqlStore
-from app.store.vector_search import PgVectorGallery
-from app.store.vector_table import keep_vectors
+from app.store.vault.rotation import rotate
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 QUALITY = Quality(0.9, (), 80.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0)

@@ -15,19 +15,20 @@ import numpy as np
 import pytest
 
 from app.actions.enroll import Enroll, Enrolment
+from app.assembly.parts import Parts
 from app.domain.face import Face, Quality, Reading, ReadingTimes
 from app.domain.operating_point import Calibration, OperatingPoint
 from app.domain.person import Person
 from app.errors import UnreadableImage
 from app.index.exact import ExactIndex
 from app.index.follow import FollowedGallery
-from app.main import Parts, create_app
+from app.main import create_app
 from app.routes.desk import About
 from app.routes.log import make_log
 from app.settings import Settings
-from app.store.memory import MemoryStore
-from app.store.ring import MasterRing
-from app.store.vault import Vault
+from app.store.memory.store import MemoryStore
+from app.store.vault.ring import MasterRing
+from app.store.vault.vault import Vault
 
 MODEL = "model-a"
 LANDMARKS = ((10.0, 10.0), (30.0, 10.0), (20.0, 20.0), (12.0, 30.0), (28.0, 30.0))

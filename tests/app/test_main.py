@@ -7,11 +7,11 @@ import time
 import numpy as np
 import pytest
 
+from app.assembly.parts import build_parts, open_store
 from app.clock import RandomIdentifiers, SystemClock
 from app.domain.face import Quality
 from app.domain.person import Person, Template
 from app.errors import Misconfigured
-from app.main import build_parts, open_store
 from app.settings import Settings
 from models.errors import WeightsError
 
@@ -211,7 +211,7 @@ def test_weights_that_cannot_be_used_are_misconfigured(settings, monkeypatch):
     def reader(**options):
         raise WeightsError("sface.safetensors is missing: install the distribution again")
 
-    monkeypatch.setattr("app.main.NetworkFaceReader", reader)
+    monkeypatch.setattr("app.assembly.parts.NetworkFaceReader", reader)
     with pytest.raises(Misconfigured, match=r"sface\.safetensors is missing"):
         build_parts(settings)
 

@@ -17,7 +17,7 @@ class Client:
     """Does one act after another. One thread's own."""
 
     # How many are enrolled when as many come as go; share of the acts that are on real photos, where they can be.
-    CROWD, REAL = 120, 0.12
+    CROWD, REAL = 120, 0.16
     # Share of the enrolments that the client itself breaks off, and of those that it sends again though answered.
     HANGS_UP, ASKS_AGAIN = 0.15, 0.1
 

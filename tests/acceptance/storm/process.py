@@ -50,17 +50,17 @@ def serve(settings: dict[str, Any], log: Path, lifeline: Connection, lease_s: fl
     os.dup2(descriptor, sys.stdout.fileno())
     os.dup2(descriptor, sys.stderr.fileno())
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    with patch("app.main.NetworkFaceReader", StormReader):
+    with patch("app.assembly.parts.NetworkFaceReader", StormReader):
         _run(settings, lifeline, lease_s)
 
 
 def _run(settings: dict[str, Any], lifeline: Connection, lease_s: float | None) -> None:
     from datetime import timedelta
 
+    from app.assembly.parts import build_parts
     from app.cli.api_process import run
     from app.cli.listening import bound_sockets
     from app.domain import idempotency
-    from app.main import build_parts
     from app.routes.log import make_log
     from app.settings import Settings
 

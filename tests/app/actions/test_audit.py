@@ -12,10 +12,10 @@ from app.actions.audit import ListAudit, SignHead, VerifyAudit
 from app.domain.audit import AuditFilter, Entry, Line
 from app.domain.audit_check import MOST_FAULTS
 from app.errors import InvalidField
-from app.store.audit import SqlAudit
-from app.store.chain import HmacChain
+from app.store.audit.chain import HmacChain
+from app.store.audit.rows import SqlAudit
 from app.store.engine import open_database
-from app.store.memory_vault import MemoryVault
+from app.store.memory.vault import MemoryVault
 from app.store.migrate import migrate
 from app.store.unit_of_work import SqlStore
 

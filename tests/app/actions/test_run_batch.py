@@ -130,7 +130,7 @@ def test_a_write_of_which_nobody_can_say_whether_it_is_kept_is_looked_for(
     store, run_batch, batch, pictures, monkeypatch, stored
 ):
     job, take = batch(Ada=[pictures.of("ada")], Bob=[pictures.of("bob")])
-    from app.store.memory import MemoryUnitOfWork
+    from app.store.memory.store import MemoryUnitOfWork
 
     commit = MemoryUnitOfWork.commit
     doubts = iter([True])

@@ -12,8 +12,8 @@ from app.actions.tidy_batches import TidyBatches
 from app.domain.batch import BatchItem, Outcome
 from app.domain.job import ENROLL_BATCH
 from app.errors import UnknownGallery
-from app.store.batch_file import Limits
-from app.store.spool import FileSpool
+from app.store.files.batch_file import Limits
+from app.store.files.spool import FileSpool
 
 KEPT = timedelta(days=7)
 LINES = b'{"name": "Ada"}\n{"name": "Bob"}\n'

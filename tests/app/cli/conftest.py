@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner, Result
 
+from app.assembly.parts import Parts
 from app.cli import app
-from app.main import Parts
 
 COMMAND = (sys.executable, "-m", "app.cli")
 
@@ -39,7 +39,7 @@ def onelook(home: Path) -> Callable[..., Result]:
 @pytest.fixture
 def in_memory(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Parts:
     """Has the verbs work on the parts of the test instead of the real ones."""
-    monkeypatch.setattr("app.main.build_parts", lambda settings: parts)
+    monkeypatch.setattr("app.assembly.parts.build_parts", lambda settings: parts)
     return parts
 
 

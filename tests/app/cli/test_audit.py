@@ -2,7 +2,7 @@ import sqlite3
 
 import pytest
 
-from app.main import open_store
+from app.assembly.parts import open_store
 from app.settings import Settings
 
 

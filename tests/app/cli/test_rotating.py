@@ -2,7 +2,7 @@ import base64
 
 from app.cli.home import open_rows
 from app.settings import Settings
-from app.store.ring import read_keys
+from app.store.vault.ring import read_keys
 
 
 def enrol(settings, pictures):

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from app.domain.audit import Anchor, Entry, Line, Link, Unreadable
 from app.domain.audit_check import MOST_FAULTS, Check
-from app.store.chain import HmacChain
-from app.store.memory_vault import MemoryVault
-from app.store.scribe import Scribe
+from app.store.audit.chain import HmacChain
+from app.store.audit.scribe import Scribe
+from app.store.memory.vault import MemoryVault
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CHAIN, STRANGER = HmacChain(bytes(range(32))), HmacChain(bytes(32))

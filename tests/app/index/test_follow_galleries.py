@@ -12,7 +12,7 @@ from app.domain.identity import MERGE, Before, IdentityChange
 from app.domain.person import Person, Template
 from app.index import ENGINES, follow
 from app.index.follow import FollowedGallery
-from app.store.memory import MemoryStore
+from app.store.memory.store import MemoryStore
 from app.store.migrate import migrate
 from app.store.unit_of_work import SqlStore
 

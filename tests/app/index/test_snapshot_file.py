@@ -8,7 +8,7 @@ from app.domain.person import Person, Template
 from app.index.exact import ExactIndex
 from app.index.follow import FollowedGallery
 from app.index.snapshot_file import SnapshotFile
-from app.store.memory import MemoryStore
+from app.store.memory.store import MemoryStore
 
 KEY = bytes(range(32))
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

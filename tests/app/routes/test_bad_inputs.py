@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.assembly.parts import Parts
 from app.clock import RandomIdentifiers, SystemClock
 from app.domain.operating_point import Calibration, OperatingPoint
 from app.index.flat import FlatIndex
 from app.index.follow import FollowedGallery
 from app.inference.face_reader import NetworkFaceReader
-from app.main import Parts
 from app.routes.desk import About
 from app.settings import Settings
-from app.store.memory import MemoryStore
+from app.store.memory.store import MemoryStore
 
 MAX_BODY, MAX_IMAGE, MAX_PIXELS = 300_000, 200_000, 2_000_000
 

@@ -12,12 +12,12 @@ from sqlalchemy import create_engine, text
 
 from app.domain.face import Quality
 from app.domain.person import Person, Template
-from app.store.memory import MemoryStore
+from app.store.memory.store import MemoryStore
 from app.store.migrate import migrate
-from app.store.ring import MasterRing
 from app.store.unit_of_work import SqlStore
-from app.store.vault import Vault
-from app.store.vault_rows import VAULT_TABLES
+from app.store.vault.ring import MasterRing
+from app.store.vault.rows import VAULT_TABLES
+from app.store.vault.vault import Vault
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 QUALITY = Quality(0.8, ("small", "dark"), 71.5, -3.0, 2.0, 0.5, 0.6, 0.4, 0.0)

@@ -22,7 +22,7 @@ from app.index.flat import FlatIndex
 from app.index.follow import FollowedGallery
 from app.settings import Settings
 from app.store.opening import open_rows
-from app.store.sealing import template_belonging
+from app.store.vault.sealing import template_belonging
 
 NAME = "Wilhelmina Unmistakable"
 KEY_BYTES = 32

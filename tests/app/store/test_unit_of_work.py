@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 import app
 from app.domain.person import Receipt
 from app.errors import Busy
-from app.store.memory import MemoryStore
+from app.store.memory.store import MemoryStore
 from app.store.unit_of_work import SqlStore
 
 ROOT = Path(app.__file__).parents[1]
@@ -141,9 +141,9 @@ from datetime import UTC, datetime
 import numpy as np
 from app.domain.face import Quality
 from app.domain.person import Person, Template
-from app.store.ring import MasterRing
+from app.store.vault.ring import MasterRing
 from app.store.unit_of_work import SqlStore
-from app.store.vault import Vault
+from app.store.vault.vault import Vault
 
 vault = Vault(sys.argv[2], MasterRing([bytes(range(32))]))
 vault.prepare()

@@ -1,0 +1,132 @@
+"""Every action, made once on the parts."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from app import ports
+from app.actions.add_template import AddTemplate
+from app.actions.audit import ListAudit, SignHead, VerifyAudit
+from app.actions.authenticate import Authenticate
+from app.actions.batch_item import EnrollItem
+from app.actions.batches import CancelBatch, FindBatch, ListItems
+from app.actions.change_person import ChangePerson
+from app.actions.detect import Detect
+from app.actions.duplicates import FindDuplicates
+from app.actions.enroll import Enroll
+from app.actions.erase import Erase, FindReceipt
+from app.actions.export import Export
+from app.actions.galleries import ChangeMembership, ListGalleries, MakeGallery, RemoveGallery
+from app.actions.identify import Identify
+from app.actions.keys import ListKeys, MakeKey, RevokeKey
+from app.actions.merge import Merge
+from app.actions.once import Once
+from app.actions.people import FindPerson, ListPeople, ListTemplates
+from app.actions.remove_template import RemoveTemplate
+from app.actions.retain import Retain
+from app.actions.run_batch import ClaimBatch, RunBatch
+from app.actions.split import Split
+from app.actions.submit_batch import SubmitBatch
+from app.actions.tidy_batches import TidyBatches
+from app.actions.trail import QueuedTrail
+from app.actions.undo import Undo
+from app.actions.verify import VerifyPair, VerifyPerson
+from app.assembly.parts import Parts
+from app.domain.actor import SERVICE
+from app.domain.audit import Entry
+from app.routes.budget import ByteBudget
+from app.routes.crew import Crew
+from app.routes.desk import Desk
+from app.routes.limits import KeyLimits
+from app.routes.lockout import LockOut
+from app.routes.log import Log
+from app.routes.problems import told
+from app.routes.remembered import GOOD_KEYS, Remembered
+from app.settings import Settings
+from app.store.files.batch_file import Limits
+from app.store.files.spool import FileSpool
+
+# Templates that a request for duplicates compares at most: their time grows with the square of it, to some two minutes.
+MOST_COMPARED = 200_000
+
+
+def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = None) -> Desk:
+    """Every action on those parts. shared: as in `create_app`."""
+    store, gallery, reader, points = parts.store, parts.gallery, parts.reader, parts.calibration
+    clock, ids, floor = parts.clock, parts.identifiers, settings.min_enroll_quality
+    enroll = Enroll(store, gallery, reader, points, clock, ids, floor, log.warning)
+    add_template = AddTemplate(store, gallery, reader, points, clock, ids, floor, log.warning)
+    spool = FileSpool(
+        settings.home / "batches",
+        Limits(settings.max_batch_items, settings.max_image_bytes, settings.max_batch_bytes),
+    )
+    kept = timedelta(hours=settings.batch_kept_hours)
+    tidy_batches = TidyBatches(store, spool, clock, kept, log.warning)
+    enroll_item = EnrollItem(store, enroll, add_template, told, log.warning)
+    erase = Erase(store, gallery, clock, ids, log.warning, tidy_batches.blank_erased)
+    trail = QueuedTrail(store, clock, log.warning)
+    return Desk(
+        settings=settings,
+        trail=trail,
+        list_audit=ListAudit(store),
+        verify_audit=VerifyAudit(store),
+        sign_head=SignHead(store),
+        retain=Retain(store, erase, clock, settings.retention_unseen_days, settings.retention_audit_days),
+        store=store,
+        gallery=gallery,
+        reader=reader,
+        about=parts.about,
+        calibration=points,
+        authenticate=Authenticate(store, clock),
+        detect=Detect(reader),
+        enroll=enroll,
+        submit_batch=SubmitBatch(store, spool, clock, ids, kept),
+        find_batch=FindBatch(store, clock),
+        list_items=ListItems(store),
+        cancel_batch=CancelBatch(store, spool, clock, kept),
+        claim_batch=ClaimBatch(store, clock, ids),
+        run_batch=RunBatch(store, enroll_item, told, clock, kept, reader.waiting, spool.remove),
+        tidy_batches=tidy_batches,
+        spool=spool,
+        add_template=add_template,
+        remove_template=RemoveTemplate(store, gallery, clock, log.warning),
+        verify_person=VerifyPerson(store, gallery, reader, points, clock, floor, trail),
+        verify_pair=VerifyPair(gallery, reader, points, floor, clock, trail),
+        identify=Identify(store, gallery, reader, points, clock, floor, trail),
+        find_person=FindPerson(store),
+        list_people=ListPeople(store),
+        list_templates=ListTemplates(store),
+        change_person=ChangePerson(store, gallery, clock, log.warning),
+        erase=erase,
+        find_receipt=FindReceipt(store),
+        make_gallery=MakeGallery(store, gallery, clock, ids, log.warning),
+        list_galleries=ListGalleries(store, gallery, points),
+        remove_gallery=RemoveGallery(store, gallery, clock, log.warning),
+        change_membership=ChangeMembership(store, gallery, clock, log.warning),
+        merge=Merge(store, gallery, clock, ids, log.warning),
+        split=Split(store, gallery, clock, ids, log.warning),
+        undo=Undo(store, gallery, clock, log.warning),
+        find_duplicates=FindDuplicates(store, points, MOST_COMPARED),
+        export=Export(store, clock),
+        once=Once(store, clock, ids),
+        make_key=MakeKey(store, clock, ids),
+        list_keys=ListKeys(store),
+        revoke_key=RevokeKey(store, clock),
+        key_limits=KeyLimits(settings.key_rate_per_minute, settings.key_concurrency, workers=settings.workers),
+        lock_out=LockOut(
+            Remembered(shared and shared / GOOD_KEYS),
+            lambda address, seconds: _lock_out(trail, clock, log, address, seconds),
+            workers=settings.workers,
+        ),
+        bodies=ByteBudget.for_bodies(settings.max_body_bytes),
+        # More threads than the reader takes pictures: its own bound is the one that answers `busy`.
+        pictures=Crew(
+            settings.inference_queue + parts.about.lanes * parts.about.batch_faces + 16,
+            refusal="Too many pictures are waiting: try again in a second.",
+        ),
+    )
+
+
+def _lock_out(trail: ports.Trail, clock: ports.Clock, log: Log, address: str, seconds: int) -> None:
+    log.warning("an address is locked out", address=address, seconds=seconds)
+    # Without the address: it may be a person's.
+    trail.note(Entry("key.refused", clock.now(), "locked_out", facts={"seconds": seconds}, actor=SERVICE))

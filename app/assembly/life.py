@@ -1,0 +1,171 @@
+"""What runs while the service lives: from the first key to the last answer."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from fastapi import FastAPI
+
+from app.actions.first_key import FirstKey
+from app.actions.trail import QueuedTrail
+from app.assembly.desk import make_desk
+from app.assembly.parts import Parts, ReaderAtWork, RebuiltGallery, build_parts, version_here
+from app.domain.actor import SERVICE
+from app.domain.audit import Entry
+from app.errors import Misconfigured
+from app.routes import (
+    metrics,
+)
+from app.routes.batch_body import read_line
+from app.routes.desk import Desk
+from app.routes.gate import Gate
+from app.routes.log import Log, describe_fault
+from app.routes.traces import SpanTraces
+from app.settings import Settings
+from app.worker.batch_work import BatchWork
+from app.worker.batches import BatchLoop
+from app.worker.upkeep import keep_up
+
+LONGEST_PAUSE_S = 30.0
+TELL_EVERY_S = 1.0
+# Fewer templates are read from the rows in less than a second.
+LEAST_KEPT = 5000
+
+
+def lifespan_of(
+    settings: Settings, given: Parts | None, log: Log, shared: Path | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None, bool | None]]:
+    """The lifespan of an app whose state has a gate, metrics and counts; it adds the desk.
+
+    given: None: the real parts are made. Entering raises Misconfigured; leaving closes the parts.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        gate: Gate = app.state.gate
+        log.info("starting", version=version_here())
+        try:
+            parts = given if given is not None else await anyio.to_thread.run_sync(build_parts, settings)
+        except Misconfigured as e:
+            log.error("cannot start", reason=e.detail)
+            raise
+        desk = app.state.desk = make_desk(settings, parts, log, shared)
+        first_key = FirstKey(parts.store, desk.make_key, _announce)
+        await anyio.to_thread.run_sync(first_key, settings.home / "admin.key")
+        desk.trail.note(_started(settings, parts))
+        gate.phase = "filling"
+        beside = [
+            asyncio.create_task(_fill(parts, gate, log)),
+            asyncio.create_task(_tell(parts.reader, desk.trail, app.state.metrics)),
+            asyncio.create_task(_keep(parts.gallery, gate, settings.snapshot_every_s, log)),
+            asyncio.create_task(_upkeep(desk, gate, log)),
+        ]
+        batch_loop = _batch_loop(settings, desk, gate, log)
+        batch_loop.start()
+        traces = _traces(settings)
+        app.state.counts.extend(traces)
+        try:
+            yield
+        finally:
+            gate.stop()
+            batch_loop.stop()
+            for task in beside:
+                task.cancel()
+            emptied = await gate.until_empty(settings.shutdown_grace_s)
+            # The photo at hand is read to its end; without that the lease of its job would have to run out.
+            emptied &= await anyio.to_thread.run_sync(batch_loop.join, settings.shutdown_grace_s)
+            await anyio.to_thread.run_sync(desk.trail.close, settings.shutdown_grace_s)
+            await anyio.to_thread.run_sync(parts.close)
+            desk.close()
+            for one in traces:
+                await anyio.to_thread.run_sync(one.close)
+            log.info("stopped", everything_finished=emptied)
+
+    return lifespan
+
+
+async def _fill(parts: Parts, gate: Gate, log: Log) -> None:
+    gallery, pause_s = parts.gallery, 1.0
+    while gate.phase == "filling":
+        began = time.perf_counter()
+        try:
+            await anyio.to_thread.run_sync(parts.before_filling)
+            seq = await anyio.to_thread.run_sync(gallery.rebuild)
+        except Exception as e:  # the database may come back: the service stays up, and says that it is not ready
+            log.error("the index cannot be filled", fault=describe_fault(e))
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            continue
+        persons, count = gallery.size()
+        if gate.phase == "filling":
+            gate.phase = "ready"
+            ms = round((time.perf_counter() - began) * 1000, 1)
+            log.info("ready", persons=persons, templates=count, seq=seq, ms=ms)
+
+
+async def _tell(reader: ReaderAtWork, trail: QueuedTrail, counts: metrics.Metrics) -> None:
+    """What /metrics of another process says about this one is never older than a second."""
+    while True:
+        counts.note_waiting(reader.waiting())
+        counts.note_trail(trail.waiting, trail.lost)
+        await asyncio.sleep(TELL_EVERY_S)
+
+
+async def _keep(gallery: RebuiltGallery, gate: Gate, every_s: float, log: Log) -> None:
+    while every_s:
+        await asyncio.sleep(every_s)
+        if gate.phase != "ready" or gallery.size()[1] < LEAST_KEPT:
+            continue
+        try:
+            await anyio.to_thread.run_sync(gallery.keep_snapshot)
+        except Exception as e:  # the next start reads the rows instead
+            log.warning("no snapshot was kept", fault=describe_fault(e))
+
+
+def _started(settings: Settings, parts: Parts) -> Entry:
+    facts = {"settings": settings.digest(), "model_id": parts.reader.model_id, "version": version_here()}
+    return Entry("service.started", parts.clock.now(), facts=facts, actor=SERVICE)
+
+
+async def _upkeep(desk: Desk, gate: Gate, log: Log) -> None:
+    await keep_up(
+        desk.retain,
+        desk.sign_head,
+        may_run=lambda: gate.phase == "ready",
+        tell=log.info,
+        fail=lambda e: log.error("the hourly upkeep failed", fault=describe_fault(e)),
+    )
+
+
+def _traces(settings: Settings) -> list[SpanTraces]:
+    if settings.otlp_endpoint is None:
+        return []
+    return [SpanTraces.to(settings.otlp_endpoint, settings.trace_share, version_here())]
+
+
+def _batch_loop(settings: Settings, desk: Desk, gate: Gate, log: Log) -> BatchLoop:
+    """The loop that works on batches in this process, and leaves a lane to doors where there is more than one."""
+    work = BatchWork(
+        desk.spool,
+        desk.claim_batch,
+        desk.run_batch,
+        desk.tidy_batches,
+        lambda line, defaults: read_line(line, defaults, settings.max_image_bytes),
+        at_once=max(1, desk.about.lanes - 1),
+    )
+    return BatchLoop(
+        work,
+        may_begin=lambda: gate.phase == "ready",
+        report=lambda e: log.error("a batch was interrupted", fault=describe_fault(e)),
+        wake=desk.batches_due,
+    )
+
+
+def _announce(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

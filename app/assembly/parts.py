@@ -1,0 +1,172 @@
+"""What the actions stand on, made by the settings: rows, index, networks."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
+
+from app import ports
+from app.clock import RandomIdentifiers, SystemClock
+from app.domain.operating_point import Calibration
+from app.errors import Misconfigured
+from app.index.compressed import CompressedIndex
+from app.index.follow import FollowedGallery
+from app.index.packed import Packing
+from app.index.snapshot_file import SnapshotFile
+from app.inference import calibration as shipped
+from app.inference.face_reader import NetworkFaceReader
+from app.routes.desk import About
+from app.routes.log import Log, make_log
+from app.settings import Settings
+from app.store.opening import open_rows
+from app.store.pgvector.search import PgVectorGallery
+from app.store.pgvector.table import drop_vectors, keep_vectors
+from app.store.postgres.replicas import Replicas
+from app.store.unit_of_work import SqlStore
+from models.errors import WeightsError
+
+
+class RebuiltGallery(ports.Gallery, Protocol):
+    """A gallery that can read every row anew, and keep what it holds for the next start."""
+
+    def rebuild(self) -> int:
+        """Reads every row; the seq reached."""
+        ...
+
+    def keep_snapshot(self) -> bool:
+        """Writes what is held to disk, unless that is there already; whether it is there now."""
+        ...
+
+
+class ReaderAtWork(ports.FaceReader, Protocol):
+    """A reader whose queue can be seen."""
+
+    def waiting(self) -> int:
+        """Pictures that wait to be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the actions stand on; `close` lets go of all of it."""
+
+    store: ports.Store
+    gallery: RebuiltGallery
+    reader: ReaderAtWork
+    calibration: Calibration
+    about: About
+    clock: ports.Clock
+    identifiers: ports.Identifiers
+    close: Callable[[], None]
+    #: What a service does before it fills the gallery, and a verb does not; may be called again.
+    before_filling: Callable[[], object] = lambda: None
+
+
+def open_store(settings: Settings) -> SqlStore:
+    """The rows of the home, brought up to date; makes home and keys if need be. Raises Misconfigured.
+
+    What processes that were killed left undone is done before this returns: nobody erased has a key any more.
+    """
+    return open_rows(settings, make_log(settings.log_format, settings.log_level, sys.stderr).warning)
+
+
+def build_parts(settings: Settings, log: Log | None = None) -> Parts:
+    """Makes the real parts: loads the networks and brings the database up to date; seconds. Raises Misconfigured.
+
+    log: where the parts report; None: standard error.
+    """
+    store = open_store(settings)
+    try:
+        reader = NetworkFaceReader(
+            model=settings.model,
+            flip=settings.flip_averaging,
+            device=settings.device,
+            precision=settings.precision,
+            lanes=settings.inference_lanes,
+            processes=settings.workers,
+            queue=settings.inference_queue,
+            batch_faces=settings.batch_faces,
+            max_image_bytes=settings.max_image_bytes,
+            max_image_pixels=settings.max_image_pixels,
+        )
+    except WeightsError as e:
+        store.close()
+        raise Misconfigured(f"the weights cannot be used: {e}") from e
+    facts = reader.facts
+    # Standard error: what the verbs print on standard output is for other programs.
+    report = (log or make_log(settings.log_format, settings.log_level, sys.stderr)).warning
+
+    replicas: Replicas | None = None
+
+    def close() -> None:
+        reader.close()
+        if replicas is not None:
+            replicas.close()
+        store.close()
+
+    try:
+        _refuse_another_model(store, reader.model_id)
+        points = shipped.load(settings.model, reader.model_id)
+        replicas = Replicas(settings.replica_urls, store, report)
+        gallery = _gallery(settings, store, points, report, replicas)
+    except Misconfigured:
+        close()
+        raise
+
+    return Parts(
+        store=store,
+        gallery=gallery,
+        reader=reader,
+        calibration=points,
+        about=About(
+            version=version_here(),
+            terms=facts.terms,
+            device=facts.device,
+            precision=facts.precision,
+            precision_why=facts.why,
+            lanes=facts.lanes,
+            batch_faces=facts.batch_faces,
+            search=gallery.engine
+            if isinstance(gallery, PgVectorGallery)
+            else f"faiss: every vector up to {Packing().bound} templates, above that packed codes refined exactly",
+            vectors_in_clear=settings.search == "pgvector",
+            replicas=replicas.states,
+        ),
+        clock=SystemClock(),
+        identifiers=RandomIdentifiers(),
+        close=close,
+        before_filling=lambda: drop_vectors(store, report) if settings.search == "faiss" else replicas.watch(),
+    )
+
+
+def version_here() -> str:
+    """Of the package that is installed."""
+    try:
+        return version("onelook")
+    except PackageNotFoundError:
+        return "uninstalled"
+
+
+def _gallery(
+    settings: Settings, store: SqlStore, points: Calibration, report: Callable[[str], object], replicas: Replicas
+) -> FollowedGallery | PgVectorGallery:
+    """The engine that the settings choose, not filled yet. Raises Misconfigured."""
+    model_id = points.model_id
+    if settings.search == "pgvector":
+        keep_vectors(store)
+        least = min(p.threshold for p in points.identification)
+        return PgVectorGallery(store, model_id, report, least=least, helpers=replicas)
+    snapshots = SnapshotFile(settings.home / "snapshots", model_id, store.vault.secret("snapshot"), report)
+    return FollowedGallery(store, lambda: CompressedIndex(report=report), model_id, report, snapshots)
+
+
+def _refuse_another_model(store: ports.Store, model_id: str) -> None:
+    """A home whose people were enrolled by another model would know nobody, and not say so."""
+    with store.read() as uow:
+        others = uow.templates.models() - {model_id}
+    if others:
+        raise Misconfigured(
+            f"this home holds templates of {', '.join(sorted(others))}, but the settings make {model_id}; vectors of "
+            "two models are never compared: set ONELOOK_MODEL and ONELOOK_FLIP_AVERAGING as they were"
+        )

@@ -1,0 +1,1 @@
+"""The audit trail in SQL: rows, what chains them, who seals them."""

@@ -1,0 +1,1 @@
+"""Files of batches on disk."""

@@ -1,0 +1,1 @@
+"""The same promises as SQL, kept in memory."""

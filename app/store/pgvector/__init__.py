@@ -1,0 +1,1 @@
+"""Searching in the database, which keeps vectors in clear."""

@@ -1,0 +1,1 @@
+"""Repositories: what a unit of work reads and writes, a port a file."""
