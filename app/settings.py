@@ -143,8 +143,12 @@ class Settings(BaseSettings):
         return self
 
     def digest(self) -> str:
-        """SHA-256 of everything but secrets and URLs that may hold one: whether two starts were told the same."""
-        told = self.model_dump(mode="json", exclude={"database_url", "keys_url", "master_key", "replica_urls"})
+        """SHA-256 of everything but secrets, URLs that may hold one, and the precision: whether two were told the same.
+
+        Of several workers the first one chooses the precision, and the others are told it.
+        """
+        left_out = {"database_url", "keys_url", "master_key", "replica_urls", "precision"}
+        told = self.model_dump(mode="json", exclude=left_out)
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def allows_metrics(self, host: str) -> bool:

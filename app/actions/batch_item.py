@@ -6,12 +6,12 @@ from typing import Any
 
 from app.actions.add_template import AddTemplate, TemplateAdded
 from app.actions.enroll import Enroll, Enrolled, Enrolment
-from app.actions.people import found
+from app.actions.people import all_there, found
 from app.domain import particulars
 from app.domain.batch import BatchItem, Outcome, photo_digest
 from app.domain.gallery import Within
 from app.domain.job import Job, Overtaken
-from app.errors import Corrupt, DuplicatePerson, InvalidField, OnelookError, Unavailable, UnknownPerson
+from app.errors import Corrupt, DuplicatePerson, InvalidField, Merged, OnelookError, Unavailable, UnknownPerson
 from app.ports import PersonFilter, Store, UnitOfWork
 
 # An error -> its code, its detail, and the members that a row may keep.
@@ -35,6 +35,10 @@ class _Gone(Exception):
     """The item is not pending any more: the person was erased."""
 
 
+class _Outdated(Exception):
+    """Somebody whom the outcome names was erased, or became part of another, while it was found."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnrollItem:
     """Enrols one item by the ordinary actions. What becomes of it is in its row, in the transaction of the enrolment.
@@ -51,13 +55,27 @@ class EnrollItem:
 
     def __call__(self, job: Job, item: BatchItem, take: Take, within: Within) -> Outcome | None:
         """What became of it; None where its person was erased meanwhile."""
+        while True:
+            try:
+                return self._attempt(job, item, take, within)
+            except _Gone:
+                return None
+            except _Outdated:  # as if that had been before: the photo is looked at anew
+                continue
+
+    def is_pending(self, job: Job, item: BatchItem) -> bool:
+        """Whether nothing became of it yet."""
+        with self.store.read() as uow:
+            return uow.batches.status(job.id, item.number) == "pending"
+
+    def _attempt(self, job: Job, item: BatchItem, take: Take, within: Within) -> Outcome:
         try:
             photo = take(item)
             return (self._in_folder if photo.in_folder else self._alone)(job, item, photo, within)
-        except _Gone:
-            return None
-        except (Unavailable, Overtaken):
+        except (Unavailable, Overtaken, _Gone, _Outdated):
             raise
+        except Merged as e:
+            raise _Outdated from e
         except OnelookError as e:
             if isinstance(e, Corrupt):
                 self.report(f"a photo of a batch met what is stored and damaged: {e.detail}")
@@ -65,11 +83,6 @@ class EnrollItem:
         except Exception as e:  # one photo that meets a fault of ours must not keep the others from being enrolled
             self.report(f"a photo of a batch met a fault: {type(e).__name__}")
             return self._refuse(job, item, OnelookError())
-
-    def is_pending(self, job: Job, item: BatchItem) -> bool:
-        """Whether nothing became of it yet."""
-        with self.store.read() as uow:
-            return uow.batches.status(job.id, item.number) == "pending"
 
     def _alone(self, job: Job, item: BatchItem, photo: Photo, within: Within, digest: str | None = None) -> Outcome:
         stored: list[Outcome] = []
@@ -120,21 +133,21 @@ class EnrollItem:
             raise InvalidField("external_id", f"Several persons have the external_id {external_id}: which is meant?")
         return enrolled or (people[0].id if people else None)
 
-    def _refuse(self, job: Job, item: BatchItem, error: OnelookError) -> Outcome | None:
+    def _refuse(self, job: Job, item: BatchItem, error: OnelookError) -> Outcome:
         code, detail, members = self.told(error)
         outcome = Outcome("refused", code=code, detail=detail, members=members or None)
         if isinstance(error, DuplicatePerson) and error.lookalikes:
             closest = error.lookalikes[0]
             similarity = round(closest.similarity, 6)
             outcome = replace(outcome, person_id=closest.person_id, members={"similarity": similarity})
-        try:
-            return self._settle(job, item, outcome)
-        except _Gone:
-            return None
+        return self._settle(job, item, outcome)
 
     def _settle(self, job: Job, item: BatchItem, outcome: Outcome) -> Outcome:
         with self.store.write() as uow:
             _write(uow, job, item, outcome, None)
+            # The erasure of whom it names has not seen this item: it would name that person from now on.
+            if outcome.person_id is not None and not all_there(uow, [outcome.person_id]):
+                raise _Outdated
             uow.commit()
         return outcome
 

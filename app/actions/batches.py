@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from app.actions.tidy_batches import let_file_go
 from app.domain.batch import BatchItem
 from app.domain.job import ENROLL_BATCH, Job
 from app.domain.key import Key
@@ -69,7 +70,8 @@ class CancelBatch:
             uow.commit()
         batch = FindBatch(self.store, self.clock)(job_id, key)
         if batch.job.ended:
-            self.spool.remove(job_id)
+            # Once that is committed: a job that goes on after all needs its file.
+            let_file_go(self.store, self.spool, job_id)
         return batch
 
 

@@ -1,6 +1,7 @@
 """Suspicious pairs in the whole gallery: two persons who look alike, and one person whose templates do not."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,6 +19,8 @@ from app.ports import PersonFilter, Store, UnitOfWork
 TWO_PERSONS, ONE_PERSON = "two_persons", "one_person"
 # Pairs of persons that are kept, the most similar ones.
 MOST = 10_000
+# Results that are kept for the pages that follow: of so many who ask for different things, or at different moments.
+KEPT = 4
 PIECE = 1000
 
 # Where a finding stands in the list.
@@ -54,7 +57,6 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    asked: object
     point: OperatingPoint
     findings: tuple[Finding, ...]
     templates: int
@@ -67,15 +69,17 @@ class FindDuplicates:
     """Compares all templates of a model with each other. Raises UnsupportedTarget, UnknownGallery, Busy, InvalidField.
 
     It reads every template once and takes up to 1.5 KiB for each, and a time that grows with the square of their
-    number. Of several calls at once one compares and the others are Busy; the last result is kept for the pages that
-    follow it. Who opted out of faces is not compared. Read-only.
+    number. Of several calls at once one compares and the others are Busy; the last few results are kept for the pages
+    that follow them. Who opted out of faces is not compared. Read-only.
     """
 
     store: Store
     calibration: Calibration
     most_templates: int | None = None
     _busy: threading.Lock = field(default_factory=threading.Lock)
-    _last: _Compared | None = None
+    # By what was asked, and of which moment; who was asked for last stands last.
+    _kept: OrderedDict[object, _Compared] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(
         self,
@@ -85,10 +89,12 @@ class FindDuplicates:
         gallery: str = EVERYBODY,
         within: Within = None,
         after: Place | None = None,
+        as_of: int | None = None,
         limit: int,
     ) -> Findings:
-        """At most `limit` findings behind the place `after`; a page behind the first may be of an earlier moment.
+        """At most `limit` findings behind the place `after`; as_of: `index_seq` of the page before, None for the first.
 
+        Raises InvalidField for a moment of which nothing is kept here any more, and which has passed.
         Without a target the tightest measured 1:1 point counts at which everybody shows of whom an enrolment would be
         told now. within: a caller who is bound hears of nobody else; gallery: only its members.
         """
@@ -96,10 +102,10 @@ class FindDuplicates:
             among = self._among(uow, gallery, within)
             compared = uow.templates.count()
         point = self._point(target_fmr, accept_extrapolated, compared)
-        found = self._compared((point, among), point, among, fresh=after is None)
+        found = self._compared((target_fmr, accept_extrapolated, among), point, among, as_of)
         behind = (f for f in found.findings if after is None or f.place > after)
         items = list(islice(self._looked_up(behind, among), limit))
-        return Findings(items, point, found.templates, found.seq, found.complete)
+        return Findings(items, found.point, found.templates, found.seq, found.complete)
 
     def _among(self, uow: UnitOfWork, gallery: str, within: Within) -> Within:
         if gallery == EVERYBODY:
@@ -113,22 +119,34 @@ class FindDuplicates:
         measured = sorted((p for p in self.calibration.verification if p.support == MEASURED), key=lambda p: p.target)
         return next((p for p in measured if p.threshold <= told), measured[-1])
 
-    def _compared(self, asked: object, point: OperatingPoint, among: Within, *, fresh: bool) -> _Compared:
+    def _compared(self, asked: object, point: OperatingPoint, among: Within, as_of: int | None) -> _Compared:
         with self.store.read() as uow:
-            head = uow.changes.head()
-        last = self._last
-        if last is not None and last.asked == asked and (last.seq == head or not fresh):
-            return last
+            head, epoch = uow.changes.head(), uow.changes.epoch()
+        if (kept := self._kept_of((asked, epoch, head if as_of is None else as_of))) is not None:
+            return kept
+        if as_of is not None and as_of != head:
+            raise _stale()
         if not self._busy.acquire(blocking=False):
             raise Busy("Somebody is looking for duplicates already: try again in some seconds.")
         try:
-            self._last = None
-            self._last = last = self._compare(asked, point, among)
+            found = self._compare(point, among)
         finally:
             self._busy.release()
-        return last
+        with self._lock:
+            self._kept[asked, epoch, found.seq] = found
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        if as_of is not None and as_of != found.seq:
+            raise _stale()
+        return found
 
-    def _compare(self, asked: object, point: OperatingPoint, among: Within) -> _Compared:
+    def _kept_of(self, moment: object) -> _Compared | None:
+        with self._lock:
+            if moment in self._kept:
+                self._kept.move_to_end(moment)
+            return self._kept.get(moment)
+
+    def _compare(self, point: OperatingPoint, among: Within) -> _Compared:
         with self.store.read() as uow:
             # Noted before the rows are read: a page of this result is never taken for one of later rows.
             seq = uow.changes.head()
@@ -137,7 +155,7 @@ class FindDuplicates:
         unlike = furthest_within(vectors, person, point.threshold)
         findings = (*_findings(TWO_PERSONS, alike, ids), *_findings(ONE_PERSON, unlike, ids))
         in_order = tuple(sorted(findings, key=lambda finding: finding.place))
-        return _Compared(asked, point, in_order, len(ids), seq, alike.complete)
+        return _Compared(point, in_order, len(ids), seq, alike.complete)
 
     def _everything(self, uow: UnitOfWork, among: Within) -> tuple[list[str], Places, Vector]:
         """Template ids, numbers of their persons, rising, and vectors, float32 (n, 128)."""
@@ -175,6 +193,10 @@ class FindDuplicates:
                 still = len(whose) == 2 and len(persons) == (2 if finding.kind == TWO_PERSONS else 1)
                 if still and all(_shown(one, among) for one in persons):
                     yield Finding(finding.kind, finding.similarity, finding.templates, persons)
+
+
+def _stale() -> InvalidField:
+    return InvalidField("cursor", "Something changed since that page: begin again without a cursor.")
 
 
 def _findings(kind: str, pairs: Pairs, ids: Sequence[str]) -> Iterator[Finding]:

@@ -10,13 +10,14 @@ from app.actions.in_step import Report, bring_in_step, to_log
 from app.actions.lookout import Lookout
 from app.actions.people import known_gallery
 from app.actions.sight import enrollable_face
+from app.actions.trail import NO_TRAIL
 from app.domain import particulars
 from app.domain.face import Face, Quality, ReadingTimes, Vector
 from app.domain.gallery import EVERYBODY, Within
 from app.domain.operating_point import Calibration
 from app.domain.person import Person, Template
 from app.errors import InvalidField, Lookalike, PersonExists
-from app.ports import Clock, FaceReader, Gallery, Identifiers, Store, UnitOfWork
+from app.ports import Clock, FaceReader, Gallery, Identifiers, Store, Trail, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Enroll:
     """Enrols one person.
 
     Raises InvalidField, UnknownGallery, PersonExists, NoFace, SeveralFaces, PoorQuality, DuplicatePerson, and what the
-    reader raises. Writes the person and the template in one transaction, then brings the index in step.
+    reader raises. Writes the person and the template in one transaction, then brings the index in step. A dry run and
+    DuplicatePerson, which store nothing, are noted on the trail.
     """
 
     store: Store
@@ -68,6 +70,7 @@ class Enroll:
     identifiers: Identifiers
     least_quality: float
     report: Report = to_log
+    trail: Trail = NO_TRAIL
 
     def __call__(
         self,
@@ -87,9 +90,10 @@ class Enroll:
         self._refuse_taken(enrolment.person_id)
         reading = self.reader.read(image, encode="main")
         face, vector = enrollable_face(reading, self.least_quality)
-        watch = Lookout(self.store, self.gallery, self.calibration, vector, within=within)
+        watch = Lookout(self.store, self.gallery, self.calibration, vector, self.clock, self.trail, within=within)
         watch.refuse(enrolment.on_duplicate)
         if enrolment.dry_run:
+            watch.note(entries.DRY_RUN)
             return Enrolled(person, galleries, None, face, watch.alike, watch.seq, reading.times)
         with self.store.write() as uow:
             watch.look_again(uow)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from app.domain.audit import Entry
 from app.domain.decision import Match, Recognized
+from app.domain.gallery import EVERYBODY
 from app.domain.key import Key
 from app.domain.operating_point import OperatingPoint
 from app.domain.person import Receipt
+from app.errors import Lookalike
 
 if TYPE_CHECKING:
     from app.actions.add_template import TemplateAdded
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 IDENTIFY, VERIFY = "face.identified", "face.verified"
 RECOGNIZED, NOT_RECOGNIZED, MATCH, NO_MATCH = "recognized", "not_recognized", "match", "no_match"
+LOOKED_FOR, DUPLICATE, DRY_RUN = "face.looked_for", "duplicate", "dry_run"
 
 
 def of_identification(found: "Identified", at: datetime) -> Iterator[Entry]:
@@ -48,6 +51,25 @@ def of_verification(found: "Verified", at: datetime) -> Entry:
     if isinstance(found.answer, Match):
         measured["template_id"] = found.answer.template_id
     return Entry(VERIFY, at, outcome, found.person_id, measured, facts=said, seen=seen)
+
+
+def of_lookout(told: Sequence[Lookalike], outcome: str, point: OperatingPoint, at: datetime) -> Iterator[Entry]:
+    """That a face was compared with everybody and nothing stored: an entry for each who was named, or one for nobody.
+
+    outcome: DUPLICATE, refused because somebody looks like it, or DRY_RUN. To have been looked like is no sighting.
+    """
+    said = _stands_on(point) | {"duplicates": len(told)}
+    for one in told:
+        measured = {"similarity": _score(one.similarity)}
+        yield Entry(LOOKED_FOR, at, outcome, one.person_id, measured, gallery=EVERYBODY, facts=said)
+    if not told:
+        yield Entry(LOOKED_FOR, at, outcome, gallery=EVERYBODY, facts=said)
+
+
+def of_mismatch(person_id: str, similarity: float | None, point: OperatingPoint, at: datetime) -> Entry:
+    """That a further look was refused for not being like that person; None: there was nothing to compare with."""
+    said = _stands_on(point) | {"reason": "below_threshold"}
+    return Entry(VERIFY, at, NO_MATCH, person_id, {"similarity": _score(similarity)}, facts=said)
 
 
 def of_enrolment(enrolled: "Enrolled") -> Entry:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from app.actions import entries
 from app.actions.people import found
@@ -13,7 +14,6 @@ from app.ports import Clock, Gallery, Identifiers, Store, UnitOfWork
 
 # What else a person may leave behind; this service keeps none of it, so that there is none to remove.
 NEVER_KEPT = (
-    "snapshots",
     "crops",
     "photos",
     "style_files",
@@ -24,6 +24,11 @@ NEVER_KEPT = (
     "events_redacted",
 )
 NEAREST = 10
+SNAPSHOTS = "snapshots"
+
+
+class SeenSince(Exception):
+    """The person was seen, changed or given a template since, and is not erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class Erase:
     """Erases a person for good. Raises UnknownPerson, Erased.
 
     The rows go in one transaction, together with the receipt; the person's keys follow, which no backup of the database
-    holds, and the index; then the person's own vectors are searched for, and what that found is written to the receipt.
+    holds, the snapshot of the index, and the index; then the person's own vectors are searched for, and what that found
+    is written to the receipt.
     """
 
     store: Store
@@ -42,11 +48,17 @@ class Erase:
     # Overwrites the photos of the erased in the files of batches that lie here.
     blank_files: Callable[[], object] = lambda: None
 
-    def __call__(self, person_id: str, *, within: Within = None) -> Receipt:
-        """The receipt; `search_missed` is None when the proving search could not run, or its outcome not be stored."""
+    def __call__(self, person_id: str, *, within: Within = None, unseen_since: datetime | None = None) -> Receipt:
+        """The receipt; `search_missed` is None when the proving search could not run, or its outcome not be stored.
+
+        None too where keys or a snapshot that may hold the person could not be deleted. unseen_since: raises SeenSince,
+        and erases nothing, where the person was seen, enrolled, changed or given a template at that time or after it.
+        """
         held = self._held(person_id, within)
         with self.store.write() as uow:
             found(uow, person_id, within)
+            if unseen_since is not None and not uow.sightings.is_unseen(person_id, unseen_since):
+                raise SeenSince
             templates = self._templates(uow, person_id)
             # Who was merged into this person is the same one.
             every = (person_id, *uow.identities.absorbed(person_id))
@@ -59,12 +71,17 @@ class Erase:
             # Nobody else writes meanwhile: the head that this transaction sees is the seq that it commits.
             seq = uow.changes.head()
             receipt = Receipt(self.identifiers.new(RECEIPT), person_id, self.clock.now(), removed, index_seq=seq)
-            receipt = replace(receipt, audit_seq=uow.audit.append(entries.of_erasure(receipt)))
+            audit_seq = uow.audit.append(entries.of_erasure(receipt))
+            # Counted after the commit, so that the row of the trail, which stays as it is, says nothing of them.
+            receipt = replace(receipt, removed={**removed, SNAPSHOTS: 0}, audit_seq=audit_seq)
             uow.erasures.add(receipt)
             uow.commit()
         self._blank_files()
+        # Before the index follows, which would delete the snapshot uncounted.
+        snapshots = self._snapshots()
         seq, missed = self._prove(templates, seq)
-        return self._proved(receipt, seq, missed if self._keyless(every) else None)
+        keyless = self._keyless(every)
+        return self._proved(receipt, seq, missed if keyless and snapshots is not None else None, snapshots or 0)
 
     def _blank_files(self) -> None:
         try:
@@ -72,15 +89,24 @@ class Erase:
         except Exception as e:  # it is tried again within seconds; the receipt must still be given
             self.report(f"photos of an erased person are still to be overwritten in a batch: {type(e).__name__}")
 
-    def _proved(self, receipt: Receipt, seq: int, missed: bool | None) -> Receipt:
+    def _snapshots(self) -> int | None:
+        """How many were deleted; None where one that may hold the person stays. Of several processes one counts it."""
+        try:
+            return self.gallery.drop_snapshot()
+        except Exception as e:  # the rows are gone all the same; the next snapshot takes its place
+            self.report(f"a snapshot that may hold an erased person cannot be deleted: {type(e).__name__}")
+            return None
+
+    def _proved(self, receipt: Receipt, seq: int, missed: bool | None, snapshots: int) -> Receipt:
         try:
             with self.store.write() as uow:
-                uow.erasures.prove(receipt.id, search_missed=missed, index_seq=seq)
+                uow.erasures.prove(receipt.id, search_missed=missed, index_seq=seq, snapshots=snapshots)
                 uow.commit()
         except Exception as e:  # the person is erased all the same: the answer is the receipt as it is stored
             self.report(f"the proof of an erasure could not be stored: {type(e).__name__}")
             return receipt
-        return replace(receipt, search_missed=missed, index_seq=seq)
+        removed = {**receipt.removed, SNAPSHOTS: snapshots}
+        return replace(receipt, search_missed=missed, index_seq=seq, removed=removed)
 
     def _held(self, person_id: str, within: Within) -> int:
         with self.store.read() as uow:

@@ -85,7 +85,13 @@ class ListGalleries:
 
     def measured(self, id_: str, named: NamedGallery | None) -> GallerySize:
         """The gallery as the index holds it."""
-        persons, templates = self.gallery.size(id_)
+        return self._sized(id_, named, *self.gallery.size(id_))
+
+    def empty(self, made: NamedGallery) -> GallerySize:
+        """A gallery that was just made: nobody needs to be asked about it."""
+        return self._sized(made.id, made, 0, 0)
+
+    def _sized(self, id_: str, named: NamedGallery | None, persons: int, templates: int) -> GallerySize:
         point = self.calibration.for_identification(max(persons, templates))
         return GallerySize(id_, named, persons, templates, point)
 

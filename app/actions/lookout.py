@@ -2,13 +2,14 @@
 
 from typing import Literal
 
+from app.actions import entries
 from app.actions.ranking import rank
 from app.domain.face import Vector
 from app.domain.gallery import Within
 from app.domain.operating_point import Calibration
 from app.domain.person import Person
 from app.errors import DuplicatePerson, Lookalike
-from app.ports import Gallery, Store, UnitOfWork
+from app.ports import Clock, Gallery, Store, Trail, UnitOfWork
 
 MOST_LOOKALIKES = 20
 
@@ -18,6 +19,7 @@ class Lookout:
 
     Everybody enrolled is compared, whatever gallery the caller is bound to, but of others such a caller hears no name.
     Somebody who is not active counts: to be enrolled anew would undo that. Who opted out of faces is not compared.
+    Where nothing is stored after it, so that no row tells of it, it is noted on the trail.
     """
 
     def __init__(
@@ -26,6 +28,8 @@ class Lookout:
         gallery: Gallery,
         calibration: Calibration,
         vector: Vector,
+        clock: Clock,
+        trail: Trail,
         *,
         except_for: str | None = None,
         within: Within = None,
@@ -34,6 +38,8 @@ class Lookout:
         self._gallery = gallery
         self._calibration = calibration
         self._vector = vector
+        self._clock = clock
+        self._trail = trail
         self._except_for = except_for
         self._within = within
         self._look()
@@ -60,11 +66,17 @@ class Lookout:
     def refuse(self, on_duplicate: Literal["reject", "allow"]) -> None:
         """Raises DuplicatePerson where somebody looks like the face and the caller would not have that."""
         if self._found and on_duplicate == "reject":
+            self.note(entries.DUPLICATE)
             raise DuplicatePerson(self._told)
+
+    def note(self, outcome: str) -> None:
+        """Notes on the trail whom the caller hears of although nothing is stored."""
+        for entry in entries.of_lookout(self._told, outcome, self._point, self._clock.now()):
+            self._trail.note(entry)
 
     def _look(self) -> None:
         self._seq = self._gallery.catch_up()
-        point = self._calibration.for_identification(max(self._gallery.size()))
+        self._point = point = self._calibration.for_identification(max(self._gallery.size()))
         ranked = rank(
             self._store,
             self._gallery,

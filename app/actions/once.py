@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from app.actions.people import all_there
 from app.domain.idempotency import KEPT, Remembered
 from app.errors import IdempotencyConflict, InProgress, InvalidField
 from app.ports import Clock, Identifiers, Store, UnitOfWork
@@ -60,19 +61,42 @@ class Once:
     ) -> None:
         """Keeps the answer in the transaction of what it tells, so that both are there after a crash, or neither.
 
+        It tells of persons as they are in that transaction, so that it names nobody who was erased before it.
         Raises InProgress where another attempt took over: then the transaction must not be committed.
         """
         answered = replace(record, status=status, headers=dict(headers), body=body)
         if not uow.idempotency.finish(answered, person_ids):
             raise InProgress
 
-    def keep_refusal(
-        self, record: Remembered, status: int, headers: Mapping[str, str], body: bytes, person_ids: Sequence[str]
+    def keep_unchanged(
+        self,
+        record: Remembered,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        person_ids: Sequence[str],
+        to_be: Sequence[str] = (),
     ) -> None:
-        """The same for an answer that changed nothing."""
+        """The same for an answer that changed nothing; to_be: whom else it names, who need not be enrolled.
+
+        Where one of `person_ids` was erased since the answer was made it is not kept: sent again, the request is
+        carried out anew.
+        """
+        answered = replace(record, status=status, headers=dict(headers), body=body)
         with self.store.write() as uow:
-            if uow.idempotency.finish(replace(record, status=status, headers=dict(headers), body=body), person_ids):
+            if not all_there(uow, person_ids):
+                uow.idempotency.forget(record)
                 uow.commit()
+            elif uow.idempotency.finish(answered, [*person_ids, *to_be]):
+                uow.commit()
+
+    def sweep(self) -> int:
+        """Deletes what has expired, though no further request comes that would; how many."""
+        with self.store.write() as uow:
+            count = uow.idempotency.sweep(self.clock.now())
+            if count:
+                uow.commit()
+        return count
 
     def forget(self, record: Remembered) -> None:
         """Lets the same request be tried again at once: it failed in a way that is not remembered."""

@@ -46,6 +46,11 @@ def found(uow: UnitOfWork, person_id: str, within: Within = None) -> Person:
     raise UnknownPerson
 
 
+def all_there(uow: UnitOfWork, person_ids: Iterable[str]) -> bool:
+    """Whether each of these is enrolled, or is part of somebody who is: nobody was erased."""
+    return all(uow.people.get(id_) is not None or _heir(uow, id_) is not None for id_ in person_ids)
+
+
 def refuse_beyond(uow: UnitOfWork, person_ids: Sequence[str], within: Within, *, also: Iterable[str] = ()) -> None:
     """Raises OutOfScope where these persons are in galleries, or are to be in `also`, that the caller is not bound to.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from app.actions.erase import Erase
+from app.actions.erase import Erase, SeenSince
 from app.domain.actor import RETENTION, acting_as
 from app.domain.audit import AuditFilter, Entry, Line, Unreadable
 from app.domain.audit_check import Check
@@ -80,7 +80,7 @@ class Retain:
             for person_id in ids:
                 if stop():
                     return tuple(gone)
-                if dry_run or self._erased(person_id):
+                if dry_run or self._erased(person_id, since):
                     gone.append(person_id)
             after = ids[-1]
         return tuple(gone)
@@ -89,10 +89,12 @@ class Retain:
         with self.store.read() as uow:
             return uow.sightings.unseen(since, after=after, limit=PIECE)
 
-    def _erased(self, person_id: str) -> bool:
+    def _erased(self, person_id: str, since: datetime) -> bool:
         try:
-            self.erase(person_id)
-        except UnknownPerson:  # somebody else erased them meanwhile
+            # Looked at again in the erasure's own transaction: the list may be minutes old. What remains are sightings
+            # that still wait in the trail's queue of some process, which writes them within a second or so.
+            self.erase(person_id, unseen_since=since)
+        except (UnknownPerson, SeenSince):  # somebody else erased them meanwhile, or they were seen after all
             return False
         return True
 

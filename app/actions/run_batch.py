@@ -58,8 +58,9 @@ class RunBatch:
     """Works through the items of a batch that wait, person by person, and ends the job.
 
     The photos of one person come one after the other, those of several persons at once. waiting: pictures that wait to
-    be read; while there are any, the batch makes way. Writes each item with what became of it. Raises what the store
-    raises when not even that can be written; then the lease runs out, and the job is begun again.
+    be read; while there are any, the batch makes way. ended: told of a job that this ended, which somebody may have
+    sent again by then. Writes each item with what became of it. Raises what the store raises when not even that can be
+    written; then the lease runs out, and the job is begun again.
     """
 
     store: Store

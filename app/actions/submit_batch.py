@@ -69,7 +69,9 @@ class SubmitBatch:
                 known_gallery(uow, gallery, within)
             held = uow.jobs.of(owner, ENROLL_BATCH, digest)
         if held is not None and not self._needs(held, retry):
-            return self._go_on(held)
+            job = self._go_on(held, retry)
+            if job is not None:
+                return job
         items = content.items()
         with self.store.write() as uow:
             held = uow.jobs.of(owner, ENROLL_BATCH, digest)
@@ -79,7 +81,9 @@ class SubmitBatch:
                     _try_again(uow, held, items)
                 uow.jobs.go_on(held.id, self.clock.now() + self.kept)
             erased = uow.batches.numbers(job.id, "erased")
-            # The file before its row: a row without a file would wait for ever, a file without a row is swept away.
+            # The file before its row: a row without a file would wait for ever, a file without a row is swept away, and
+            # so is that of a job whose row stays as it was, ended. Until the commit nobody else can look and delete it;
+            # while the job runs it is the same file once more.
             content.keep(job.id, [i.place for i in items if i.number in erased and i.place is not None])
             uow.batches.forget_places(job.id, erased)
             uow.commit()
@@ -112,10 +116,14 @@ class SubmitBatch:
         uow.batches.add(job.id, items)
         return job
 
-    def _go_on(self, held: Job) -> Job:
+    def _go_on(self, held: Job, retry: bool) -> Job | None:
+        """The job as it stands now; None where it has ended meanwhile, and the content is needed after all."""
         if held.ended or not held.cancel_asked:
             return held
         with self.store.write() as uow:
+            now = uow.jobs.get(held.id)
+            if now is None or self._needs(now, retry):
+                return None
             uow.jobs.go_on(held.id, self.clock.now() + self.kept)
             uow.commit()
         return self._again(held.id)

@@ -11,6 +11,18 @@ from app.ports import Clock, Spool, Store
 LEFT_BEHIND_S = 24 * 3600.0
 
 
+def let_file_go(store: Store, spool: Spool, job_id: str, *, unknown_too: bool = False) -> bool:
+    """Deletes the file of a job that has ended, or, with `unknown_too`, has no row; whether there was one to delete.
+
+    Nobody can send the batch again in between: that writes the file and its row in one transaction, and writers are
+    serial. A file that was sent before is that of a job which waits, and stays.
+    """
+    with store.write() as uow:
+        job = uow.jobs.get(job_id)
+        ended = unknown_too if job is None else job.ended
+        return ended and spool.remove(job_id)
+
+
 @dataclass(frozen=True, slots=True)
 class TidyBatches:
     """Ends what nobody will begin again, forgets what has expired, and deletes files that no job needs.
@@ -40,7 +52,7 @@ class TidyBatches:
             with self.store.read() as uow:
                 needed = uow.jobs.get(job_id)
             if (needed is None and job_id in old) or (needed is not None and needed.ended):
-                self.spool.remove(job_id)
+                let_file_go(self.store, self.spool, job_id, unknown_too=True)
 
     def blank_erased(self) -> int:
         """Overwrites the photos of the erased in the files that lie here; how many."""

@@ -34,9 +34,10 @@ class Undo:
         """within: a caller who is bound undoes only what touches no gallery but its own."""
         with self.store.write() as uow:
             change = _known(uow, change_id, within)
+            # First: what is in the way may lie in galleries that the caller must not know of.
+            refuse_beyond(uow, (change.person_id, change.other_id), within, also=change.before.galleries)
             if obstacles := tuple(_obstacles(uow, change)):
                 raise CannotUndo(obstacles)
-            refuse_beyond(uow, (change.person_id, change.other_id), within, also=change.before.galleries)
             now = self.clock.now()
             (_put_back if change.kind == MERGE else _take_back)(uow, change)
             uow.identities.mark_undone(change.id, now)

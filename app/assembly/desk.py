@@ -1,6 +1,7 @@
 """Every action, made once on the parts."""
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from app import ports
@@ -26,7 +27,7 @@ from app.actions.retain import Retain
 from app.actions.run_batch import ClaimBatch, RunBatch
 from app.actions.split import Split
 from app.actions.submit_batch import SubmitBatch
-from app.actions.tidy_batches import TidyBatches
+from app.actions.tidy_batches import TidyBatches, let_file_go
 from app.actions.trail import QueuedTrail
 from app.actions.undo import Undo
 from app.actions.verify import VerifyPair, VerifyPerson
@@ -53,8 +54,9 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
     """Every action on those parts. shared: as in `create_app`."""
     store, gallery, reader, points = parts.store, parts.gallery, parts.reader, parts.calibration
     clock, ids, floor = parts.clock, parts.identifiers, settings.min_enroll_quality
-    enroll = Enroll(store, gallery, reader, points, clock, ids, floor, log.warning)
-    add_template = AddTemplate(store, gallery, reader, points, clock, ids, floor, log.warning)
+    trail = QueuedTrail(store, clock, log.warning)
+    enroll = Enroll(store, gallery, reader, points, clock, ids, floor, log.warning, trail)
+    add_template = AddTemplate(store, gallery, reader, points, clock, ids, floor, log.warning, trail)
     spool = FileSpool(
         settings.home / "batches",
         Limits(settings.max_batch_items, settings.max_image_bytes, settings.max_batch_bytes),
@@ -63,7 +65,6 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
     tidy_batches = TidyBatches(store, spool, clock, kept, log.warning)
     enroll_item = EnrollItem(store, enroll, add_template, told, log.warning)
     erase = Erase(store, gallery, clock, ids, log.warning, tidy_batches.blank_erased)
-    trail = QueuedTrail(store, clock, log.warning)
     return Desk(
         settings=settings,
         trail=trail,
@@ -84,7 +85,7 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
         list_items=ListItems(store),
         cancel_batch=CancelBatch(store, spool, clock, kept),
         claim_batch=ClaimBatch(store, clock, ids),
-        run_batch=RunBatch(store, enroll_item, told, clock, kept, reader.waiting, spool.remove),
+        run_batch=RunBatch(store, enroll_item, told, clock, kept, reader.waiting, partial(let_file_go, store, spool)),
         tidy_batches=tidy_batches,
         spool=spool,
         add_template=add_template,

@@ -128,7 +128,12 @@ async def _keep(gallery: RebuiltGallery, gate: Gate, every_s: float, log: Log) -
 
 
 def _started(settings: Settings, parts: Parts) -> Entry:
-    facts = {"settings": settings.digest(), "model_id": parts.reader.model_id, "version": version_here()}
+    facts = {
+        "settings": settings.digest(),
+        "model_id": parts.reader.model_id,
+        "precision": parts.about.precision,
+        "version": version_here(),
+    }
     return Entry("service.started", parts.clock.now(), facts=facts, actor=SERVICE)
 
 
@@ -136,6 +141,7 @@ async def _upkeep(desk: Desk, gate: Gate, log: Log) -> None:
     await keep_up(
         desk.retain,
         desk.sign_head,
+        desk.once.sweep,
         may_run=lambda: gate.phase == "ready",
         tell=log.info,
         fail=lambda e: log.error("the hourly upkeep failed", fault=describe_fault(e)),

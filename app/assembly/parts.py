@@ -16,6 +16,7 @@ from app.index.packed import Packing
 from app.index.snapshot_file import SnapshotFile
 from app.inference import calibration as shipped
 from app.inference.face_reader import NetworkFaceReader
+from app.inference.footprint import bound_footprint
 from app.routes.desk import About
 from app.routes.log import Log, make_log
 from app.settings import Settings
@@ -76,6 +77,7 @@ def build_parts(settings: Settings, log: Log | None = None) -> Parts:
 
     log: where the parts report; None: standard error.
     """
+    bound_footprint()
     store = open_store(settings)
     try:
         reader = NetworkFaceReader(
@@ -153,11 +155,13 @@ def _gallery(
 ) -> FollowedGallery | PgVectorGallery:
     """The engine that the settings choose, not filled yet. Raises Misconfigured."""
     model_id = points.model_id
+    snapshots = SnapshotFile(settings.home / "snapshots", model_id, store.vault.secret("snapshot"), report)
     if settings.search == "pgvector":
+        # Of a time when the index lay here: nobody would take the erased out of it.
+        snapshots.discard()
         keep_vectors(store)
         least = min(p.threshold for p in points.identification)
         return PgVectorGallery(store, model_id, report, least=least, helpers=replicas)
-    snapshots = SnapshotFile(settings.home / "snapshots", model_id, store.vault.secret("snapshot"), report)
     return FollowedGallery(store, lambda: CompressedIndex(report=report), model_id, report, snapshots)
 
 

@@ -52,6 +52,16 @@ def open_rows(settings: Settings) -> "Iterator[SqlStore]":
         store.close()
 
 
+def note(store: "SqlStore", action: str, **facts: "str | int") -> None:
+    """Adds one row to the audit trail: that this was done here, on the command line."""
+    from app.clock import SystemClock
+    from app.domain.audit import Entry
+
+    with store.write() as uow:
+        uow.audit.append(Entry(action, SystemClock().now(), facts=facts))
+        uow.commit()
+
+
 def photo(path: "Path", settings: Settings) -> bytes:
     """The bytes of a file that may be a picture. Raises OSError, and ImageTooLarge before it is read."""
     if path.stat().st_size > settings.max_image_bytes:

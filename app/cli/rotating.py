@@ -3,7 +3,7 @@
 import typer
 from rich.console import Console
 
-from app.cli.home import open_rows
+from app.cli.home import note, open_rows
 from app.settings import Settings
 
 
@@ -18,6 +18,7 @@ def rotate() -> None:
         from app.store.vault.rotation import rotate as rotate_keys
 
         done = rotate_keys(store, told=lambda keys: status.update(f"sealing anew: {keys} keys done"))
+        note(store, "keys.rotated", master_id=done.master_id, templates=done.templates)
     typer.echo(f"{done.templates} templates are sealed anew; the master key is {done.master_id}")
     if not done.retired:
         place = "ONELOOK_MASTER_KEY" if settings.master_key is not None else settings.master_key_path()

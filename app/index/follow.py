@@ -8,6 +8,7 @@ from typing import TypeVar
 from app.domain.face import Vector
 from app.domain.gallery import EVERYBODY, NamedGallery
 from app.domain.person import Change
+from app.errors import StoreAway
 from app.index.roster import Entries, Roster
 from app.index.snapshot import Snapshot
 from app.index.snapshot_file import SnapshotFile
@@ -50,6 +51,8 @@ class FollowedGallery:
         self._snapshots = snapshots
         #: The seq of the snapshot on disk, so that one is not written twice; None: there is none.
         self._kept: int | None = None
+        #: How often the snapshot had to go, so that one that was being written meanwhile goes too.
+        self._drops = 0
 
     @property
     def seq(self) -> int:
@@ -88,17 +91,20 @@ class FollowedGallery:
             if not alone:
                 return False
             with self._lock:
-                seq, entries = self._seq, self._held.everything()
+                seq, entries, drops = self._seq, self._held.everything(), self._drops
             if not snapshots.write(Snapshot(seq, self._model_id, entries.ids, entries.owners, entries.vectors)):
                 return False
             self._kept = seq
         # Whoever was erased while it was written is in it, and the erasure found no file to delete: look now.
         self.catch_up()
+        if self._drops != drops:
+            self.drop_snapshot()
         return self._kept is not None
 
     def drop_snapshot(self) -> int:
         """Deletes the snapshot; how many files that were. Raises OSError."""
         self._kept = None
+        self._drops += 1
         return 0 if self._snapshots is None else self._snapshots.discard()
 
     def catch_up(self) -> int:
@@ -108,14 +114,9 @@ class FollowedGallery:
         """
         with self._store.read() as uow:
             head = uow.changes.head()
-            if head > self._seq and uow.changes.epoch() == self._epoch:
+            if head > self._seq or uow.changes.epoch() != self._epoch:
                 with self._lock:
-                    self._apply_until(head, uow)
-            # After a failover a seq may mean another change than it did, and what was followed may never have been.
-            if uow.changes.epoch() != self._epoch:
-                with self._lock:
-                    if uow.changes.epoch() != self._epoch:
-                        self._read_all(uow)
+                    self._follow(head, uow)
         return self._seq
 
     def size(self, gallery: str = EVERYBODY) -> tuple[int, int]:
@@ -132,9 +133,21 @@ class FollowedGallery:
         held = self._held
         return any(id_ in index for index in held.indexes() for id_ in template_ids)
 
+    def _follow(self, head: int, uow: UnitOfWork) -> None:
+        # Asked again under the lock: another thread may have gone over to a new primary while this one waited.
+        if uow.changes.epoch() == self._epoch:
+            self._apply_until(head, uow)
+        # After a failover a seq may mean another change than it did, and what was followed may never have been.
+        if uow.changes.epoch() > self._epoch:
+            self._read_all(uow)
+        elif uow.changes.epoch() < self._epoch:
+            raise StoreAway("This was asked of a database server that another one has replaced: try again.")
+
     def _apply_until(self, head: int, uow: UnitOfWork) -> None:
         while self._seq < head:
             changes = uow.changes.since(self._seq, BATCH)
+            if uow.changes.epoch() != self._epoch:
+                return
             if not changes:
                 # A feed whose head is there but not its rows would be followed for ever.
                 raise RuntimeError(f"the change feed ends before its head {head}")

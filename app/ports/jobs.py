@@ -25,7 +25,7 @@ class Idempotency(Protocol):
         ...
 
     def forget(self, record: Remembered) -> None:
-        """Deletes it, unless another attempt took over."""
+        """Deletes it, unless another attempt took over or its answer is kept."""
         ...
 
     def forget_person(self, person_id: str) -> int:

@@ -122,10 +122,6 @@ class Galleries(Protocol):
         """Every (gallery id, person id), read in pieces."""
         ...
 
-    def count_members(self, gallery_id: str) -> int:
-        """How many persons are in it."""
-        ...
-
 
 class Templates(Protocol):
     """Rows of templates; vectors are sealed at rest. Reading raises Corrupt when one cannot be opened.

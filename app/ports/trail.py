@@ -45,8 +45,8 @@ class Erasures(Protocol):
         """By the receipt's own id or by the person's."""
         ...
 
-    def prove(self, erasure_id: str, *, search_missed: bool | None, index_seq: int) -> None:
-        """Writes what the proving search found after the commit."""
+    def prove(self, erasure_id: str, *, search_missed: bool | None, index_seq: int, snapshots: int) -> None:
+        """Writes what the proving search found after the commit, and how many snapshots were deleted then."""
         ...
 
 
@@ -96,6 +96,10 @@ class Sightings(Protocol):
 
     def unseen(self, since: datetime, *, after: str | None, limit: int) -> list[str]:
         """Ids of persons not seen, nor enrolled, nor given a template, nor changed since, in order, behind `after`."""
+        ...
+
+    def is_unseen(self, person_id: str, since: datetime) -> bool:
+        """Whether `unseen` would name that person now."""
         ...
 
 

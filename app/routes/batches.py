@@ -23,7 +23,7 @@ from app.routes.enroll import ON_DUPLICATE
 from app.routes.fields import Field, Fields
 from app.routes.image_body import Sent
 from app.routes.kinds import choice, flag, text, texts
-from app.routes.once import PARAMETER, Keep, once
+from app.routes.once import PARAMETER, Answered, Keep, once
 from app.routes.pages import CURSOR, LIMIT, after, page
 from app.routes.problems import heading
 
@@ -129,11 +129,11 @@ async def submit_batch(request: Request) -> Response:
         raise InvalidField("galleries", f"The key is bound: name some of {', '.join(sorted(key.galleries))}.")
     draft = await desk.on_spool(desk.spool.draft, form)
 
-    async def submit(keep: Keep) -> Response:
+    async def submit(keep: Keep) -> Answered:
         parameters = {"form": form, "defaults": {name: value for name, value in asked.items() if value}}
         job = await desk.on_spool(desk.submit_batch, draft, key.id, parameters, within=key.galleries, retry=retry)
         desk.batches_due.set()
-        return await _shown(desk, job.id, key, 200 if job.status == "succeeded" else 202)
+        return Answered(await _shown(desk, job.id, key, 200 if job.status == "succeeded" else 202))
 
     try:
         await receive(request, desk, draft)

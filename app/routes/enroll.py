@@ -28,7 +28,7 @@ from app.routes.desk import desk_of
 from app.routes.fields import Field
 from app.routes.image_body import ImageForm
 from app.routes.kinds import choice, flag, json_object, text, texts, time
-from app.routes.once import PARAMETER, Keep, once
+from app.routes.once import PARAMETER, Answered, Keep, once
 
 ON_DUPLICATE = Field(
     "on_duplicate", choice("reject", "allow"), "what to do when somebody else looks like this", default="reject"
@@ -84,14 +84,13 @@ async def enroll(request: Request) -> Response:
     desk, key = desk_of(request), caller(request)
     sent = await FORM.read(request, desk)
 
-    async def work(keep: Keep) -> Response:
+    async def work(keep: Keep) -> Answered:
         def also(uow: UnitOfWork, enrolled: Enrolled) -> None:
-            named = [enrolled.person.id, *(one.person_id for one in enrolled.duplicates)]
-            keep(uow, _answer(enrolled, key), named)
+            keep(uow, _answer(enrolled, key), [enrolled.person.id, *_alike(enrolled)])
 
         enrolment = Enrolment(**sent.fields)
         enrolled = await desk.on_pictures(desk.enroll, sent.images["image"], enrolment, within=key.galleries, also=also)
-        return _answer(enrolled, key)
+        return Answered(_answer(enrolled, key), _alike(enrolled), to_be=[enrolled.person.id])
 
     return await once(request, desk, sent, work)
 
@@ -109,6 +108,10 @@ def _answer(enrolled: Enrolled, key: Key) -> Response:
     if template is None:
         return answer(body)
     return answer(body, 201, {"Location": f"/persons/{enrolled.person.id}"})
+
+
+def _alike(enrolled: Enrolled) -> list[str]:
+    return [one.person_id for one in enrolled.duplicates]
 
 
 def lookalikes_body(lookalikes: Sequence[Lookalike], key: Key) -> list[LookalikeBody]:

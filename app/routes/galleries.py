@@ -79,7 +79,7 @@ async def make_gallery(request: Request) -> Response:
     desk = desk_of(request)
     asked = MAKE.from_object(await body.read_object(request, desk))
     made = await desk.on_writes(desk.make_gallery, asked["name"], asked["id"], within=bound_to(request))
-    size = desk.list_galleries.measured(made.id, made)
+    size = desk.list_galleries.empty(made)
     return answer(gallery_body(size), 201, {"Location": f"/galleries/{made.id}"})
 
 

@@ -156,13 +156,15 @@ async def duplicates(request: Request) -> Response:
     """Lists persons who look alike, most similar first, then those whose own templates do not."""
     desk = desk_of(request)
     asked = LIST.from_texts(body.query(request))
+    as_of, place = _place(asked["cursor"])
     found = await desk.on_rows(
         desk.find_duplicates,
         target_fmr=asked["target_fmr"],
         accept_extrapolated=asked["accept_extrapolated"],
         gallery=asked["gallery"],
         within=bound_to(request),
-        after=_place(asked["cursor"]),
+        after=place,
+        as_of=as_of,
         limit=asked["limit"] + 1,
     )
     items, more = found.items[: asked["limit"]], len(found.items) > asked["limit"]
@@ -173,7 +175,7 @@ async def duplicates(request: Request) -> Response:
         "templates": found.templates,
         "index_seq": found.index_seq,
         "complete": found.complete,
-        "next_cursor": _cursor(items[-1].place) if more else None,
+        "next_cursor": _cursor(found.index_seq, items[-1].place) if more else None,
     }
     return answer(body_)
 
@@ -210,18 +212,18 @@ def _duplicate_body(finding: Finding) -> DuplicateBody:
     }
 
 
-def _cursor(place: Place) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode()
+def _cursor(as_of: int, place: Place) -> str:
+    return base64.urlsafe_b64encode(json.dumps((as_of, *place), separators=(",", ":")).encode()).decode()
 
 
-def _place(cursor: str | None) -> Place | None:
-    """The place that a cursor names. Raises InvalidField for one that was not given out."""
+def _place(cursor: str | None) -> tuple[int, Place] | tuple[None, None]:
+    """The moment and the place that a cursor names. Raises InvalidField for one that was not given out."""
     if cursor is None:
-        return None
+        return None, None
     try:
-        group, value, first, second = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
-        if not (type(group) is int and type(value) is float and type(first) is str and type(second) is str):
+        as_of, group, value, first, second = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
+        if [type(part) for part in (as_of, group, value, first, second)] != [int, int, float, str, str]:
             raise ValueError("another shape")
     except (binascii.Error, ValueError, TypeError, RecursionError):
         raise InvalidField("cursor", "Send next_cursor as the page before gave it, or leave it out.") from None
-    return group, value, first, second
+    return as_of, (group, value, first, second)

@@ -32,6 +32,7 @@ def text(longest: int = 200) -> Kind:
         # Far above the exact limit, which counts composed characters: nothing costly is done to a giant.
         if len(value) > 4 * longest:
             raise ValueError(f"At most {longest} characters are allowed.")
+        _refuse_nul(value)
         return value
 
     return Kind(read, read, {"type": "string", "minLength": 1, "maxLength": longest})
@@ -101,6 +102,7 @@ def texts(most: int = 50) -> Kind:
             raise ValueError("It must be a list of texts.")
         if len(value) > most:
             raise ValueError(f"At most {most} are allowed.")
+        _refuse_nul("".join(value))
         return tuple(value)
 
     schema = {"type": "array", "items": {"type": "string"}, "maxItems": most}
@@ -156,3 +158,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _refuse_nul(value: str) -> None:
+    # PostgreSQL cannot even be asked for one.
+    if "\0" in value:
+        raise ValueError("The character NUL is not allowed.")

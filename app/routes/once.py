@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.domain.idempotency import Remembered
-from app.errors import DuplicatePerson, OnelookError
+from app.errors import DuplicatePerson, Merged, OnelookError
 from app.ports import UnitOfWork
 from app.routes.access import caller
 from app.routes.desk import Desk
@@ -32,14 +33,23 @@ PARAMETER = {
 }
 
 
-async def once(request: Request, desk: Desk, sent: Sent, work: Callable[[Keep], Awaitable[Response]]) -> Response:
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer and whom it names; to_be: those whom it names who need not be enrolled, but may be one day."""
+
+    response: Response
+    person_ids: Sequence[str] = ()
+    to_be: Sequence[str] = ()
+
+
+async def once(request: Request, desk: Desk, sent: Sent, work: Callable[[Keep], Awaitable[Answered]]) -> Response:
     """The answer of `work`, or the kept one of an earlier same request. Without the header it is just `work`.
 
     Refusals (4xx) are kept too; 429 and 5xx are not. Raises IdempotencyConflict, InProgress, and what `work` raises.
     """
     header = request.headers.get(HEADER)
     if header is None:
-        return await work(lambda uow, answer, person_ids: None)
+        return (await work(lambda uow, answer, person_ids: None)).response
     route = f"{request.method} {request.scope['route'].path}"
     digest = digest_of(request.path_params, sent)
     record = await desk.on_writes(desk.once.begin, caller(request).id, route, header, digest)
@@ -53,15 +63,13 @@ async def once(request: Request, desk: Desk, sent: Sent, work: Callable[[Keep], 
         kept = True
 
     try:
-        answer = await work(keep)
+        answered = await work(keep)
     except BaseException as e:
         await _remember_refusal(request, desk, record, e)
         raise
     if not kept:
-        await desk.on_writes(
-            desk.once.keep_refusal, record, answer.status_code, _headers(answer), bytes(answer.body), ()
-        )
-    return answer
+        await _keep_unchanged(desk, record, answered)
+    return answered.response
 
 
 def digest_of(path: dict[str, Any], sent: Sent) -> bytes:
@@ -81,10 +89,22 @@ async def _remember_refusal(request: Request, desk: Desk, record: Remembered, er
     if answer is None or answer.status_code == 429 or answer.status_code >= 500:
         await desk.on_writes(desk.once.forget, record)
         return
-    named = [one.person_id for one in error.lookalikes] if isinstance(error, DuplicatePerson) else []
-    await desk.on_writes(
-        desk.once.keep_refusal, record, answer.status_code, _headers(answer), bytes(answer.body), named
-    )
+    await _keep_unchanged(desk, record, Answered(answer, _named(error)))
+
+
+async def _keep_unchanged(desk: Desk, record: Remembered, answered: Answered) -> None:
+    answer = answered.response
+    kept = (answer.status_code, _headers(answer), bytes(answer.body), answered.person_ids, answered.to_be)
+    await desk.on_writes(desk.once.keep_unchanged, record, *kept)
+
+
+def _named(error: BaseException) -> Sequence[str]:
+    match error:
+        case DuplicatePerson():
+            return [one.person_id for one in error.lookalikes]
+        case Merged():
+            return [error.into]
+    return ()
 
 
 def _headers(answer: Response) -> dict[str, str]:

@@ -17,7 +17,7 @@ from app.routes.enroll import ON_DUPLICATE, lookalikes_body
 from app.routes.fields import Field, Fields
 from app.routes.image_body import ImageForm
 from app.routes.kinds import flag
-from app.routes.once import PARAMETER, Keep, once
+from app.routes.once import PARAMETER, Answered, Keep, once
 from app.routes.pages import CURSOR, LIMIT, after, page
 
 LIST = Fields(LIMIT, CURSOR)
@@ -89,17 +89,20 @@ async def add_template(request: Request, person_id: str) -> Response:
     if sent.fields["override"]:
         demand(key, "admin")
 
-    async def work(keep: Keep) -> Response:
+    async def work(keep: Keep) -> Answered:
         def also(uow: UnitOfWork, added: TemplateAdded) -> None:
-            named = [added.person.id, *(one.person_id for one in added.duplicates)]
-            keep(uow, _answer(added, key), named)
+            keep(uow, _answer(added, key), _named(added))
 
         added = await desk.on_pictures(
             desk.add_template, sent.images["image"], person_id, **sent.fields, within=key.galleries, also=also
         )
-        return _answer(added, key)
+        return Answered(_answer(added, key), _named(added))
 
     return await once(request, desk, sent, work)
+
+
+def _named(added: TemplateAdded) -> list[str]:
+    return [added.person.id, *(one.person_id for one in added.duplicates)]
 
 
 def _answer(added: TemplateAdded, key: Key) -> Response:

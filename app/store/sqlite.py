@@ -12,6 +12,8 @@ from app.errors import Misconfigured
 from app.store.database import OPTIONS, from_json
 
 SWEEP_TIMEOUT_MS = 250
+# Somebody may read for minutes, as a backup does: others must be able to write meanwhile.
+SWEEP_AGAIN_S = 2.0
 
 PRAGMAS = (
     # A commit is on the disk, not only with the operating system, when the caller hears of it: it survives power loss.
@@ -31,6 +33,7 @@ class SqliteDatabase:
         self.reading = reading_engine(url, timeout_s)
         # A process that was killed may have left erased pages in the log: the first commit clears it.
         self._log_is_owed = True
+        self._sweep_from_s = 0.0
 
     def begin(self) -> Connection:
         """A connection that has begun to write; closing it rolls back what was not committed."""
@@ -47,10 +50,11 @@ class SqliteDatabase:
         return self.reading.connect()
 
     def commit(self, connection: Connection, *, removed: bool) -> None:
-        """Commits; what was removed leaves the log too. When a reader is in the way, the next commit tries again."""
+        """Commits; what was removed leaves the log too. When a reader is in the way, a later commit tries again."""
         connection.commit()
-        if removed or self._log_is_owed:
-            self._log_is_owed = not truncate_wal(connection)
+        if removed or (self._log_is_owed and time.monotonic() >= self._sweep_from_s):
+            self._log_is_owed = not truncate_wal(connection, SWEEP_TIMEOUT_MS if removed else 0)
+            self._sweep_from_s = time.monotonic() + SWEEP_AGAIN_S
 
     def close(self) -> None:
         """Closes the kept connections; the last one to leave the file folds the log into it."""
@@ -76,16 +80,17 @@ def reading_engine(url: str, timeout_s: float) -> Engine:
     return engine
 
 
-def truncate_wal(connection: Connection) -> bool:
+def truncate_wal(connection: Connection, wait_ms: int = SWEEP_TIMEOUT_MS) -> bool:
     """Writes the log into the database and cuts it to nothing; False when somebody's reading did not allow it.
 
-    The connection must be outside a transaction. The log holds old pages, erased rows among them.
+    wait_ms: how long it waits for them, during which nobody else can write. The connection must be outside a
+    transaction. The log holds old pages, erased rows among them.
     """
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     timeout_ms = driver.execute("PRAGMA busy_timeout").fetchone()[0]
     # Erasing has been committed already: nobody should wait long for the sweeping.
-    driver.execute(f"PRAGMA busy_timeout={SWEEP_TIMEOUT_MS}")
+    driver.execute(f"PRAGMA busy_timeout={wait_ms}")
     try:
         busy, _, _ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.OperationalError:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from app import ports
 from app.domain.audit_check import Chain
@@ -32,6 +33,7 @@ from app.store.vault.unit_keys import UnitKeys
 from app.store.vault.vault import Vault
 
 ERASURES_LOOKED_AT = 100
+CHANGES_LOOKED_AT = 500
 # SQLite's log keeps what a transaction that has begun to read may still ask for.
 FREEZE = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 
@@ -83,18 +85,40 @@ class SqlStore:
 
     @contextmanager
     def frozen(self) -> "Iterator[SqlUnitOfWork]":
-        """Everything as it was at one moment, however long it is read; others write meanwhile."""
-        with as_service_errors(), self._database.reader() as connection:
-            connection.exec_driver_sql(FREEZE[connection.dialect.name])
+        """Everything as it was at one moment, however long it is read; others write meanwhile.
+
+        Raises StoreAway when the connection is lost in the middle: another one would show another moment.
+        """
+        with as_service_errors(), self._frozen_connection() as connection:
             try:
                 yield SqlUnitOfWork(connection, UnitKeys(self.vault), self._chain, None)
             finally:
-                connection.exec_driver_sql("ROLLBACK")
+                if not connection.invalidated:
+                    connection.exec_driver_sql("ROLLBACK")
 
     def close(self) -> None:
         """Closes the kept connections."""
         self._database.close()
         self.vault.close()
+
+    def _frozen_connection(self) -> Connection:
+        try:
+            return self._freeze()
+        except DBAPIError as e:
+            # A kept connection may have ended since; nothing has been read yet.
+            if not e.connection_invalidated:
+                raise
+            return self._freeze()
+
+    def _freeze(self) -> Connection:
+        # A plain connection, not `reader`: that one would go on reading on another when the server is lost.
+        connection = self._database.reading.connect()
+        try:
+            connection.exec_driver_sql(FREEZE[connection.dialect.name])
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 class SqlUnitOfWork:
@@ -136,9 +160,15 @@ class SqlUnitOfWork:
         head = self._feed.head()
         # An erasure whose process ended before its keys were shredded is among the last ones, or a start found it.
         before = SqlErasures(self.connection).latest(ERASURES_LOOKED_AT) if self._keys.erased else ()
+        removed = self._removed_before(head) if self._keys.erased or self._keys.removed else ()
         # First: a row is never there without the key that opens it. A key without its row does no harm.
         self._keys.settle()
         self._database.commit(self.connection, removed=self._feed.removed)
         self._feed.removed = False
-        self._keys.committed(before)
+        self._keys.committed(before, removed)
         return head
+
+    def _removed_before(self, head: int) -> list[str]:
+        """Templates that were removed of late; of older ones a start has told the vault."""
+        lately = self.sealed_rows.removed(after=head - CHANGES_LOOKED_AT, limit=CHANGES_LOOKED_AT)
+        return [template_id for _, template_id in lately]

@@ -1,4 +1,4 @@
-"""The loop of one process that claims batches and works on them: claim -> run -> end, and tidy up in between."""
+"""The loop of one process that claims batches and works on them: claim -> run -> end, and tidies up beside it."""
 
 import threading
 import time
@@ -37,10 +37,11 @@ class Work(Protocol):
 
 
 class BatchLoop:
-    """One thread that works on one job at a time, from `start` to `stop`.
+    """One thread that works on one job at a time, and one that sweeps and tidies up, from `start` to `stop`.
 
-    may_begin: whether new work may be begun now. report: told what went wrong; the loop then waits, longer each time,
-    and goes on. wake: set by others to have it look now.
+    may_begin: whether new work may be begun now. report: told what went wrong, by either thread; that one then waits,
+    longer each time, and goes on. wake: set by others to have it look for work now. poll_s: seconds between looks for
+    work, and between sweeps, which go on while a job runs; tidy_s: between tidyings.
     """
 
     def __init__(
@@ -60,11 +61,16 @@ class BatchLoop:
         self._tidy_s = tidy_s
         self._stop = threading.Event()
         self._wake = wake or threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="batches", daemon=True)
+        self._threads = (
+            threading.Thread(target=self._loop, name="batches", daemon=True),
+            # A job may run for hours, and who is erased by another process meanwhile must not wait for its end.
+            threading.Thread(target=self._keep_tidy, name="batches-tidy", daemon=True),
+        )
 
     def start(self) -> None:
         """Begins to look for work."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Has it stop after the photos at hand; the job is queued again for whoever comes next. Does not wait."""
@@ -72,22 +78,19 @@ class BatchLoop:
         self._wake.set()
 
     def join(self, timeout_s: float) -> bool:
-        """Waits for its end; False when it has not come in time."""
-        if self._thread.ident is None:
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        """Waits for the end of both threads; False when it has not come in time."""
+        until = time.monotonic() + timeout_s
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _loop(self) -> None:
-        pause_s, tidy_at = self._poll_s, 0.0
+        pause_s = self._poll_s
         while not self._stop.is_set():
             try:
-                if self._may_begin():
-                    if time.monotonic() >= tidy_at:
-                        tidy_at = time.monotonic() + self._tidy_s
-                        self._work.tidy()
-                    while not self._stop.is_set() and self._may_begin() and self._one():
-                        pass
+                while not self._stop.is_set() and self._may_begin() and self._one():
+                    pass
                 pause_s = self._poll_s
             except Exception as e:  # whatever it was, the next job, or the same one later, may go well
                 self._report(e)
@@ -95,11 +98,26 @@ class BatchLoop:
             self._wake.wait(pause_s)
             self._wake.clear()
 
+    def _keep_tidy(self) -> None:
+        pause_s, tidy_at = self._poll_s, 0.0
+        while not self._stop.is_set():
+            try:
+                if self._may_begin():
+                    if time.monotonic() >= tidy_at:
+                        tidy_at = time.monotonic() + self._tidy_s
+                        self._work.tidy()
+                    if not self._stop.is_set():
+                        self._work.sweep()
+                pause_s = self._poll_s
+            except Exception as e:  # the photos are still to be overwritten: it is tried again
+                self._report(e)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            self._stop.wait(pause_s)
+
     def _one(self) -> bool:
         among = self._work.waits()
         if not among:
             return False
-        self._work.sweep()
         job = self._work.claim(among)
         if job is None:
             return False

@@ -1,4 +1,4 @@
-"""What a service does by itself every hour: retention, and the head of the audit trail into the log."""
+"""What a service does by itself every hour: kept answers and retention, and the audit trail's head into the log."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,6 +17,7 @@ UNLESS_SINCE = timedelta(minutes=55)
 async def keep_up(
     retain: Retain,
     sign_head: SignHead,
+    sweep_answers: Callable[[], object],
     *,
     may_run: Callable[[], bool],
     tell: Callable[..., object],
@@ -26,11 +27,16 @@ async def keep_up(
 ) -> None:
     """Until it is cancelled. tell: told of each head and each sweep that removed something; fail: of what went wrong.
 
-    may_run: asked before a sweep, and between its transactions.
+    sweep_answers: deletes the kept answers that have expired. may_run: asked before a sweep, and between its
+    transactions.
     """
     await asyncio.sleep(first_after_s)
     while True:
         if may_run():
+            try:
+                await anyio.to_thread.run_sync(sweep_answers)
+            except Exception as e:  # the rest does not depend on it
+                fail(e)
             try:
                 # Whoever keeps the log elsewhere has what a trail that is cut later does not fit.
                 tell("audit head", head=(await anyio.to_thread.run_sync(sign_head)).token)

@@ -52,3 +52,5 @@ def test_back_up_erase_restore_identify_nothing(server, looks, tmp_path):
     again = server.post_picture("/enroll", looks(0), name="Person 0", person_id="person-0")
     assert again.json()["code"] == "person_exists"
     assert server.call("GET", "/audit/verify").json()["ok"] is True
+    (restored,) = server.call("GET", "/audit?action=backup.restored").json()["items"]
+    assert (restored["actor"], restored["facts"]["erased"]) == ("local", 1)

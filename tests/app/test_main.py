@@ -259,7 +259,13 @@ def test_searches_in_the_database_where_that_is_chosen_and_leaves_no_vector_ther
         return postgres_server.do("SELECT to_regclass('template_vectors')::text", name)[0][0]
 
     try:
+        left = settings.home / "snapshots"
+        parts = build_parts(chosen.model_copy(update={"search": "faiss"}))
+        assert parts.gallery.keep_snapshot()
+        parts.close()
+        assert list(left.glob("*.index"))
         parts = build_parts(chosen)
+        assert not list(left.glob("*.index"))
         service = make_service(chosen, parts=parts)
         body = service.call("GET", "/info").json()
         assert body["vectors_in_clear"] is True

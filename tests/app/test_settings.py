@@ -123,3 +123,7 @@ def test_searching_in_the_database_needs_postgresql_and_standbys_need_that():
     assert "sesame" not in repr(settings)
     assert settings.digest() == settings.model_copy(update={"replica_urls": ()}).digest()
     assert settings.digest() != settings.model_copy(update={"search": "faiss"}).digest()
+
+
+def test_workers_that_are_told_the_precision_that_the_first_one_chose_have_the_same_digest():
+    assert Settings().digest() == Settings(precision="bfloat16").digest()

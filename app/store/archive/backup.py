@@ -12,7 +12,7 @@ import hmac
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, select
 
 from app.domain.person import Template
-from app.errors import KeyGone, Misconfigured
+from app.errors import KeyGone, Misconfigured, SealBroken
+from app.store.durable import sync_folder
 from app.store.rows.people import personal_columns
 from app.store.tables import ERASED_IDS, ERASURES, GALLERIES, IDENTITY_CHANGES, KEYS, PERSONS, SIGHTINGS, TEMPLATES
 from app.store.tables_of_work import AUDIT, AUDIT_ANCHORS
@@ -40,17 +41,22 @@ PIECE = 500
 
 @dataclass(frozen=True, slots=True)
 class BackedUp:
-    """What a backup holds; seq: the last change that is in it."""
+    """What a backup holds; seq: the last change that is in it.
+
+    unreadable: persons whose key, and templates of the others, that could not be opened and so are not in it.
+    """
 
     persons: int
     templates: int
     seq: int
+    unreadable: int = 0
 
 
 def back_up(store: SqlStore, path: Path, *, told: Callable[[int], object] = lambda persons: None) -> BackedUp:
     """Writes everything that is stored at one moment to `path`, whole or not at all, readable for its owner alone.
 
-    Not in it: the keys of people, requests that may be repeated, batches under way. told: the persons written so far.
+    Not in it: the keys of people, requests that may be repeated, batches under way, and what cannot be opened, which is
+    counted. told: the persons written so far.
     Raises Misconfigured where the file is there already, OSError.
     """
     if path.exists():
@@ -65,10 +71,26 @@ def back_up(store: SqlStore, path: Path, *, told: Callable[[int], object] = lamb
                 counted.sign(store.vault.secret(SECRET), {"seq": done.seq, "persons": done.persons})
             file.flush()
             os.fsync(file.fileno())
-        os.link(draft, path)
+        _publish(draft, path)
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     return done
+
+
+def _publish(draft: Path, path: Path) -> None:
+    """Gives the draft that name, durably. Raises Misconfigured where the name was taken meanwhile."""
+    try:
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            # A file system without hard links: an empty file takes the name, and only our own is replaced.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            draft.replace(path)
+    except FileExistsError as e:
+        raise Misconfigured(f"{path} is there by now: name another file") from e
+    sync_folder(path.parent)
 
 
 class _Archive:
@@ -107,39 +129,73 @@ def _write(store: SqlStore, uow: SqlUnitOfWork, archive: _Archive, told: Callabl
     seq = uow.changes.head()
     for table in TABLES:
         archive.write(f"{table.name}.ndjson", _rows(uow.connection, table))
-    counts = {"persons": 0, "templates": 0}
+    persons = _Persons(store, uow, told)
+    archive.write(PERSONS_ENTRY, persons.lines())
+    return BackedUp(persons.written, persons.templates, seq, persons.unreadable)
 
-    def persons() -> Iterator[dict[str, Any]]:
+
+class _Persons:
+    """The line of each person, and how many there were."""
+
+    def __init__(self, store: SqlStore, frozen: SqlUnitOfWork, told: Callable[[int], object]) -> None:
+        self._store = store
+        self._frozen = frozen
+        self._told = told
+        self.written = self.templates = self.unreadable = 0
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """In order of id, without those who were erased since the moment of the backup."""
         after = ""
         query = select(PERSONS.c.id).order_by(PERSONS.c.id).limit(PIECE)
-        while ids := uow.connection.execute(query.where(PERSONS.c.id > after)).scalars().all():
+        while ids := self._frozen.connection.execute(query.where(PERSONS.c.id > after)).scalars().all():
             for person_id in ids:
-                about = _about(uow, person_id)
-                plain = json.dumps(about, ensure_ascii=False).encode()
-                try:
-                    key_id, sealed = store.vault.seal(person_id, plain, BELONGING, TRAIL)
-                except KeyGone:  # erased since the moment of the backup
-                    continue
-                counts["persons"] += 1
-                counts["templates"] += len(about["templates"])
-                yield {"key_id": key_id, "sealed": base64.b64encode(sealed).decode()}
-            told(counts["persons"])
+                line = self._line(person_id)
+                if line is not None:
+                    yield line
+            self._told(self.written)
             after = ids[-1]
 
-    archive.write(PERSONS_ENTRY, persons())
-    return BackedUp(counts["persons"], counts["templates"], seq)
+    def _line(self, person_id: str) -> dict[str, Any] | None:
+        templates, unreadable = self._templates(person_id)
+        plain = json.dumps(_about(self._frozen, person_id, templates), ensure_ascii=False).encode()
+        try:
+            key_id, sealed = self._store.vault.seal(person_id, plain, BELONGING, TRAIL)
+        except KeyGone:  # erased since
+            return None
+        except SealBroken:  # one damaged key must not keep the others from being backed up
+            self.unreadable += 1
+            return None
+        self.written += 1
+        self.templates += len(templates)
+        self.unreadable += unreadable
+        return {"key_id": key_id, "sealed": base64.b64encode(sealed).decode()}
+
+    def _templates(self, person_id: str) -> tuple[list[Template], int]:
+        """The person's templates, and how many more there are that cannot be opened."""
+        query = select(TEMPLATES.c.id).where(TEMPLATES.c.person_id == person_id)
+        theirs = self._frozen.connection.execute(query).scalars().all()
+        closed: list[str] = []
+        templates = self._frozen.templates.with_ids(theirs, unreadable=closed.append)
+        unreadable: list[str] = []
+        if closed:
+            # A rotation since sealed the rows anew and dropped the keys of those that the frozen view shows. Whoever
+            # has such a template by now, its vector is the same; one without a row was removed since.
+            with self._store.read() as live:
+                templates += live.templates.with_ids(closed, unreadable=unreadable.append)
+        return templates, len(unreadable)
 
 
-def _about(uow: SqlUnitOfWork, person_id: str) -> dict[str, Any]:
+def _about(uow: SqlUnitOfWork, person_id: str, templates: Sequence[Template]) -> dict[str, Any]:
     person = uow.people.get(person_id)
     assert person is not None, "a frozen read sees one moment"
-    changes = select(IDENTITY_CHANGES).where(IDENTITY_CHANGES.c.other_id == person_id)
-    theirs = uow.connection.execute(select(TEMPLATES.c.id).where(TEMPLATES.c.person_id == person_id)).scalars().all()
+    # Who was merged into this person has no line, and may have absorbed others before.
+    merged = (person_id, *uow.identities.absorbed(person_id))
+    changes = select(IDENTITY_CHANGES).where(IDENTITY_CHANGES.c.other_id.in_(merged))
     seen = uow.connection.execute(select(SIGHTINGS.c.seen_at).where(SIGHTINGS.c.person_id == person_id)).scalar()
     return {
         "person": {name: _plain(value) for name, value in personal_columns(person).items()},
         "galleries": list(uow.galleries.of(person_id)),
-        "templates": [_template(t) for t in uow.templates.with_ids(theirs, unreadable=lambda template_id: None)],
+        "templates": [_template(template) for template in templates],
         "identity_changes": [as_json(row, IDENTITY_CHANGES) for row in uow.connection.execute(changes)],
         "seen_at": _plain(seen),
     }

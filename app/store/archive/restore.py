@@ -93,18 +93,43 @@ def _fill(
                 _insert(uow, table, lines)
     uow.note("gallery", uow.connection.execute(select(GALLERIES.c.id)).scalars().all(), "add")
     persons = templates = erased = 0
+    changes: list[dict[str, Any]] = []
     with archive.open(PERSONS_ENTRY) as entry:
         for lines in _pieces(entry):
             wanted = [(line["key_id"], base64.b64decode(line["sealed"]), BELONGING) for line in lines]
+            there = []
             for opened in store.vault.open_many(wanted):
                 if isinstance(opened, KeyGone):
                     erased += 1
                 elif isinstance(opened, SealBroken):
                     raise Corrupt("A person in the backup cannot be opened: it was altered.") from opened
                 else:
-                    persons, templates = persons + 1, templates + _put(uow, json.loads(opened))
+                    there.append(json.loads(opened))
+            for about in _without_what_was_removed(store, there):
+                persons, templates = persons + 1, templates + _put(uow, about)
+                changes += about["identity_changes"]
             told(persons)
+    # When everybody is there: the id of somebody who was merged and came back counts as taken by the change.
+    _put_changes(store, uow, changes)
     return persons, templates, erased
+
+
+def _without_what_was_removed(store: SqlStore, persons: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The same persons without templates that were removed since, or whose person was erased: another's key opens them.
+
+    That person had them when the backup was made: before a split, or while a merge counted that was undone since.
+    """
+    removed = store.vault.removed_templates([one["id"] for about in persons for one in about["templates"]])
+    for about in persons:
+        yield about | {"templates": [one for one in about["templates"] if one["id"] not in removed]}
+
+
+def _put_changes(store: SqlStore, uow: SqlUnitOfWork, changes: Sequence[dict[str, Any]]) -> None:
+    """Writes merges and splits, but none that tells of somebody who was erased since."""
+    for first in range(0, len(changes), PIECE):
+        piece = changes[first : first + PIECE]
+        erased = store.vault.shredded([one[name] for one in piece for name in ("person_id", "other_id")])
+        _insert(uow, IDENTITY_CHANGES, [one for one in piece if not erased & {one["person_id"], one["other_id"]}])
 
 
 def _go_on_counting(uow: SqlUnitOfWork, seq: int) -> None:
@@ -127,7 +152,6 @@ def _put(uow: SqlUnitOfWork, about: dict[str, Any]) -> int:
         quality = Quality(**{**one["quality"], "reasons": tuple(one["quality"]["reasons"])})
         made = datetime.fromisoformat(one["created_at"])
         uow.templates.add(Template(one["id"], person.id, one["model_id"], quality, made, vector))
-    _insert(uow, IDENTITY_CHANGES, about["identity_changes"])
     if about["seen_at"] is not None:
         _insert(uow, SIGHTINGS, [{"person_id": person.id, "seen_at": about["seen_at"]}])
     if about["galleries"]:

@@ -1,7 +1,7 @@
 """Entries -> rows of the trail, and rows -> what is shown: where what tells of a person is sealed and opened."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ class PersonalKeys(Protocol):
     """The part of the vault that the trail needs: a key for each person, outside the database."""
 
     def key(self, person_id: str, purpose: str) -> PersonKey:
-        """The person's key for that purpose, made if need be."""
+        """The person's key for that purpose, made if need be. Raises SealBroken where it cannot be unwrapped."""
         ...
 
     def known(self, person_id: str, purpose: str) -> PersonKey | None:
@@ -41,11 +41,14 @@ class Scribe:
     chain: Chain
 
     def lines(self, entries: Sequence[Entry], last: Link) -> Iterator[Line]:
-        """The entries as the rows that follow `last`, one after the other."""
+        """The entries as the rows that follow `last`, one after the other.
+
+        Of somebody who was erased, or whose key cannot be read, a row tells only that, in its fact `person`.
+        """
         persons = {entry.person_id for entry in entries} - {None}
         # Somebody may be erased between an act and its writing: that it happened stays, of whom does not.
         gone = self.keys.shredded(sorted(filter(None, persons))) if persons else set()
-        keys = {id_: self.keys.key(id_, TRAIL) for id_ in persons if id_ is not None and id_ not in gone}
+        keys = {id_: self._key(id_) for id_ in persons if id_ is not None and id_ not in gone}
         for entry in entries:
             line = self._line(entry, last, keys)
             yield line
@@ -66,15 +69,21 @@ class Scribe:
         opened = dict(zip(wanted, self.keys.open_many(list(wanted.values())), strict=True))
         return [_record(line, opened.get(line.seq)) for line in lines]
 
-    def _line(self, entry: Entry, last: Link, keys: dict[str, PersonKey]) -> Line:
+    def _key(self, person_id: str) -> PersonKey | None:
+        try:
+            return self.keys.key(person_id, TRAIL)
+        except SealBroken:  # one person's key that cannot be read must not keep everybody else's rows from the trail
+            return None
+
+    def _line(self, entry: Entry, last: Link, keys: Mapping[str, PersonKey | None]) -> Line:
         seq, facts = last.seq + 1, dict(entry.facts)
         subject = key_id = sealed = None
-        if entry.person_id in keys:
-            key = keys[entry.person_id]
+        key = None if entry.person_id is None else keys.get(entry.person_id)
+        if key is not None:
             plain = as_json({"person_id": entry.person_id, **entry.private}).encode()
             subject, key_id, sealed = key.pseudonym(), key.key_id, key.seal(plain, _belonging(seq))
         elif entry.person_id is not None:
-            facts["person"] = "erased"
+            facts["person"] = "unreadable" if entry.person_id in keys else "erased"
         where = (entry.outcome, entry.gallery, entry.door)
         told = (seq, entry.at, entry.actor, entry.action, *where, facts, subject, key_id, sealed)
         return Line(*told, mac=self.chain.mac(last.mac, Line(*told, mac=b"")))

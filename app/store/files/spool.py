@@ -17,6 +17,7 @@ from typing import BinaryIO, Literal
 from app.domain.batch import BatchItem, Place
 from app.domain.particulars import is_id
 from app.errors import UnreadableEntry
+from app.store.durable import sync_folder
 from app.store.files.batch_file import Limits, list_folders, list_lines, unpacked
 
 Form = Literal["zip", "lines"]
@@ -162,17 +163,6 @@ def blank(file: BinaryIO, places: Iterable[Place]) -> None:
             left -= file.write(ZEROS[: min(left, len(ZEROS))])
     file.flush()
     os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes what was renamed or deleted in it outlast power loss."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _changed_at(path: Path) -> float:

@@ -83,14 +83,23 @@ class MemorySightings:
 
     def unseen(self, since: datetime, *, after: str | None, limit: int) -> list[str]:
         """Ids of persons not seen, nor enrolled, nor given a template, nor changed since, in order, behind `after`."""
+        times = self._times()
+        found = (id_ for id_ in sorted(times) if (after is None or id_ > after) and max(times[id_]) < since)
+        return list(found)[:limit]
+
+    def is_unseen(self, person_id: str, since: datetime) -> bool:
+        """Whether `unseen` would name that person now."""
+        times = self._times()
+        return person_id in times and max(times[person_id]) < since
+
+    def _times(self) -> dict[str, list[datetime]]:
         rows = self._uow.rows()
         times = {person.id: [person.created_at, person.updated_at] for person in rows.persons.values()}
         for template in rows.templates.values():
             times[template.person_id].append(template.created_at)
         for person_id, at in rows.sightings.items():
             times.get(person_id, []).append(at)
-        found = (id_ for id_ in sorted(times) if (after is None or id_ > after) and max(times[id_]) < since)
-        return list(found)[:limit]
+        return times
 
 
 def _fits(line: Line, which: AuditFilter, subject: str | None) -> bool:

@@ -25,8 +25,10 @@ class MemoryErasures:
                 return replace(receipt, removed=dict(receipt.removed))
         return None
 
-    def prove(self, erasure_id: str, *, search_missed: bool | None, index_seq: int) -> None:
+    def prove(self, erasure_id: str, *, search_missed: bool | None, index_seq: int, snapshots: int) -> None:
         erasures = self._uow.rows_to_change().erasures
         if erasure_id not in erasures:
             raise UnknownErasure
-        erasures[erasure_id] = replace(erasures[erasure_id], search_missed=search_missed, index_seq=index_seq)
+        receipt = erasures[erasure_id]
+        removed = {**receipt.removed, "snapshots": snapshots}
+        erasures[erasure_id] = replace(receipt, removed=removed, search_missed=search_missed, index_seq=index_seq)

@@ -83,7 +83,3 @@ class MemoryGalleries:
     def memberships(self) -> Iterator[tuple[str, str]]:
         """Every (gallery id, person id)."""
         return iter(sorted(self._uow.rows().members))
-
-    def count_members(self, gallery_id: str) -> int:
-        """How many persons are in it."""
-        return sum(gallery == gallery_id for gallery, _ in self._uow.rows().members)

@@ -32,9 +32,9 @@ class MemoryIdempotency:
         return True
 
     def forget(self, record: Remembered) -> None:
-        """Deletes it, unless another attempt took over."""
+        """Deletes it, unless another attempt took over or its answer is kept."""
         held = self._uow.rows_to_change().remembered
-        if record.id in held and held[record.id][0].token == record.token:
+        if record.id in held and held[record.id][0].token == record.token and held[record.id][0].status is None:
             del held[record.id]
 
     def forget_person(self, person_id: str) -> int:

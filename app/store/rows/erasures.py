@@ -17,10 +17,11 @@ _GET = select(
 ).where(or_(ERASURES.c.id == bindparam("either_id"), ERASURES.c.person_id == bindparam("either_id")))
 _LATEST = select(ERASURES.c.person_id).order_by(ERASURES.c.id.desc()).limit(bindparam("most"))
 _INSERT = insert(ERASURES)
+_REMOVED = select(ERASURES.c.removed).where(ERASURES.c.id == bindparam("erasure_id"))
 _PROVE = (
     update(ERASURES)
     .where(ERASURES.c.id == bindparam("erasure_id"))
-    .values(search_missed=bindparam("missed"), index_seq=bindparam("seq"))
+    .values(search_missed=bindparam("missed"), index_seq=bindparam("seq"), removed=bindparam("counts"))
 )
 
 
@@ -52,8 +53,14 @@ class SqlErasures:
         """The persons of the last `limit` receipts, the last one first."""
         return list(self._connection.execute(_LATEST, {"most": limit}).scalars())
 
-    def prove(self, erasure_id: str, *, search_missed: bool | None, index_seq: int) -> None:
-        """Writes what the proving search found after the commit. Raises UnknownErasure."""
-        values = {"erasure_id": erasure_id, "missed": search_missed, "seq": index_seq}
-        if self._connection.execute(_PROVE, values).rowcount == 0:
+    def prove(self, erasure_id: str, *, search_missed: bool | None, index_seq: int, snapshots: int) -> None:
+        """Writes what the proving search found after the commit, and how many snapshots were deleted then.
+
+        Raises UnknownErasure.
+        """
+        removed = self._connection.execute(_REMOVED, {"erasure_id": erasure_id}).scalar()
+        if removed is None:
             raise UnknownErasure
+        counts = {**removed, "snapshots": snapshots}
+        values = {"erasure_id": erasure_id, "missed": search_missed, "seq": index_seq, "counts": counts}
+        self._connection.execute(_PROVE, values)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, literal, select
+from sqlalchemy import Connection, bindparam, delete, exists, insert, literal, select
 
 from app.domain.gallery import NamedGallery
 from app.errors import GalleryExists, UnknownGallery, UnknownPerson
@@ -41,7 +41,6 @@ _ALL = (
     .order_by(MEMBERS.c.person_id)
     .limit(literal(PIECE))
 )
-_COUNT = select(func.count()).select_from(MEMBERS).where(MEMBERS.c.gallery_id == bindparam("gallery_id"))
 _CLEAR = delete(MEMBERS).where(MEMBERS.c.gallery_id == bindparam("gallery_id_"))
 
 
@@ -123,7 +122,3 @@ class SqlGalleries:
             while rows := self._connection.execute(_ALL, {"gallery_id": gallery_id, "after": after}).all():
                 yield from ((row[0], row[1]) for row in rows)
                 after = rows[-1].person_id
-
-    def count_members(self, gallery_id: str) -> int:
-        """How many persons are in it."""
-        return self._connection.execute(_COUNT, {"gallery_id": gallery_id}).scalar_one()

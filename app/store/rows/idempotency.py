@@ -17,8 +17,11 @@ _FINISH = update(IDEMPOTENCY).where(
     IDEMPOTENCY.c.status.is_(None),
 )
 _NAME = insert(IDEMPOTENCY_PERSONS)
+# Not where an answer is kept: a commit that nobody acknowledged may have been made, and must not be made again.
 _FORGET = delete(IDEMPOTENCY).where(
-    IDEMPOTENCY.c.id == bindparam("record_id"), IDEMPOTENCY.c.token == bindparam("held_token")
+    IDEMPOTENCY.c.id == bindparam("record_id"),
+    IDEMPOTENCY.c.token == bindparam("held_token"),
+    IDEMPOTENCY.c.status.is_(None),
 )
 _FORGET_ANY = delete(IDEMPOTENCY).where(IDEMPOTENCY.c.id == bindparam("record_id"))
 _OF_PERSON = select(IDEMPOTENCY_PERSONS.c.record_id).where(IDEMPOTENCY_PERSONS.c.person_id == bindparam("person_id"))
@@ -59,7 +62,7 @@ class SqlIdempotency:
         return True
 
     def forget(self, record: Remembered) -> None:
-        """Deletes it, unless another attempt took over."""
+        """Deletes it, unless another attempt took over or its answer is kept."""
         self._connection.execute(_FORGET, {"record_id": record.id, "held_token": record.token})
 
     def forget_person(self, person_id: str) -> int:

@@ -120,6 +120,8 @@ class SqlPeople:
         if self._connection.execute(_DELETE, {"person_id": person_id}).rowcount == 0:
             raise UnknownPerson
         self._changes.note("template", theirs, "remove")
+        # In a backup from before a split, or an undone merge, they lie sealed under the other person's key.
+        self._keys.remove(theirs)
         self._changes.note("person", [person_id], "remove")
         # Who was merged into this person is the same one: what their keys still open goes too.
         for id_ in (person_id, *absorbed):

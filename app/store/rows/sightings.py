@@ -26,18 +26,14 @@ def _upsert(insert: Any) -> Executable:
 _NOTE = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
 _LAST = select(SIGHTINGS.c.seen_at).where(SIGHTINGS.c.person_id == bindparam("who"))
 _SINCE = bindparam("since", type_=_AT)
-_UNSEEN = (
-    select(PERSONS.c.id)
-    .where(
-        PERSONS.c.id > bindparam("after"),
-        PERSONS.c.updated_at < _SINCE,
-        PERSONS.c.created_at < _SINCE,
-        ~exists().where(SIGHTINGS.c.person_id == PERSONS.c.id, SIGHTINGS.c.seen_at >= _SINCE),
-        ~exists().where(TEMPLATES.c.person_id == PERSONS.c.id, TEMPLATES.c.created_at >= _SINCE),
-    )
-    .order_by(PERSONS.c.id)
-    .limit(bindparam("most"))
+_NOT_SEEN = select(PERSONS.c.id).where(
+    PERSONS.c.updated_at < _SINCE,
+    PERSONS.c.created_at < _SINCE,
+    ~exists().where(SIGHTINGS.c.person_id == PERSONS.c.id, SIGHTINGS.c.seen_at >= _SINCE),
+    ~exists().where(TEMPLATES.c.person_id == PERSONS.c.id, TEMPLATES.c.created_at >= _SINCE),
 )
+_UNSEEN = _NOT_SEEN.where(PERSONS.c.id > bindparam("after")).order_by(PERSONS.c.id).limit(bindparam("most"))
+_IS_UNSEEN = _NOT_SEEN.where(PERSONS.c.id == bindparam("who"))
 
 
 class SqlSightings:
@@ -60,3 +56,7 @@ class SqlSightings:
         """Ids of persons not seen, nor enrolled, nor given a template, nor changed since, in order, behind `after`."""
         which = {"since": since, "after": after or "", "most": limit}
         return list(self._connection.execute(_UNSEEN, which).scalars())
+
+    def is_unseen(self, person_id: str, since: datetime) -> bool:
+        """Whether `unseen` would name that person now."""
+        return self._connection.execute(_IS_UNSEEN, {"who": person_id, "since": since}).first() is not None

@@ -113,10 +113,11 @@ class SqlTemplates:
             after = rows[-1].id
 
     def remove(self, person_id: str, template_id: str) -> bool:
-        """Deletes for good, and writes a change `template remove`; False when there is no such row."""
+        """Deletes for good, also for a restore, and writes a change `template remove`; False when there is no row."""
         if self._connection.execute(_DELETE, {"template_id": template_id, "owner_id": person_id}).rowcount == 0:
             return False
         self._changes.note("template", [template_id], "remove")
+        self._keys.remove([template_id])
         return True
 
     def move(self, template_ids: Sequence[str], to_person_id: str) -> None:

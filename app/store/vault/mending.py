@@ -12,6 +12,7 @@ WAITING_AT_MOST = timedelta(hours=1)
 def mend(store: SqlStore) -> None:
     """Finishes what processes that were killed had begun. Safe beside others that serve, or start."""
     _finish_erasures(store)
+    _finish_removals(store)
     _leave_master_keys(store)
     _sweep_keys(store)
 
@@ -27,6 +28,20 @@ def _finish_erasures(store: SqlStore) -> None:
         if holders := store.vault.holders(erased):
             store.vault.shred(*holders)
         after = erased[-1]
+
+
+def _finish_removals(store: SqlStore) -> None:
+    """Notes in the vault which templates were removed, where a process ended between the commit and the note."""
+    after = 0
+    while True:
+        with store.read() as uow:
+            removed = uow.sealed_rows.removed(after=after, limit=PIECE)
+        if not removed:
+            return
+        template_ids = [template_id for _, template_id in removed]
+        if unknown := set(template_ids) - store.vault.removed_templates(template_ids):
+            store.vault.shred(templates=sorted(unknown))
+        after = removed[-1][0]
 
 
 def _leave_master_keys(store: SqlStore) -> None:

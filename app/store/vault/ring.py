@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.errors import Misconfigured, SealBroken
+from app.store.durable import sync_folder
 
 KEY_BYTES = 32
 # Nobody takes as long to write a file of a few lines.
@@ -123,7 +124,7 @@ class MasterRing:
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         self._take(keys)
 
     def _take(self, keys: Sequence[bytes]) -> None:
@@ -174,8 +175,9 @@ def _make(path: Path) -> None:
         return
     finally:
         draft.unlink()
-        _sync_folder(path.parent)
-    _sync_folder(path.parent.parent)
+        # The entry in the folder must survive power loss too, or everything is lost with the key.
+        sync_folder(path.parent)
+    sync_folder(path.parent.parent)
 
 
 def _draft(path: Path, keys: Sequence[bytes]) -> Path:
@@ -195,14 +197,3 @@ def _sweep(path: Path) -> None:
         with suppress(OSError):
             if time.time() - draft.stat().st_mtime > DRAFT_S:
                 draft.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    # The entry in the folder must survive power loss too, or everything is lost with the key.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

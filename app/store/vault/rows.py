@@ -52,6 +52,7 @@ SECRETS = Table(
 SHREDDED = Table(
     "shredded",
     VAULT_TABLES,
+    # Of a person's id or, with another prefix, of a template's.
     Column("person_digest", TEXT, primary_key=True),
     Column("at", UtcDateTime, nullable=False),
 )
@@ -197,17 +198,20 @@ class VaultRows:
     def shred(self, person_ids: Sequence[str], at: datetime) -> int:
         """Deletes every key of these persons for good, and remembers that they get none any more; how many keys."""
         self.removed = True
-        known = self.shredded(person_ids)
-        fresh = [{"person_digest": _digest(id_), "at": at} for id_ in dict.fromkeys(person_ids) if id_ not in known]
-        if fresh:
-            self._connection.execute(_NOTE_SHREDDED, fresh)
+        self._note([_digest(id_) for id_ in person_ids], at)
         return self._connection.execute(_DROP_OF, {"person_ids": _json(person_ids)}).rowcount
 
     def shredded(self, person_ids: Sequence[str]) -> set[str]:
         """Those of these persons whose keys were shredded."""
-        digests = {_digest(id_): id_ for id_ in person_ids}
-        found = self._connection.execute(_SHREDDED, {"digests": _json(list(digests))}).scalars()
-        return {digests[digest] for digest in found}
+        return self._noted({_digest(id_): id_ for id_ in person_ids})
+
+    def note_templates(self, template_ids: Sequence[str], at: datetime) -> None:
+        """Remembers that these templates were removed: the keys that open them in a backup may be another person's."""
+        self._note([_template_digest(id_) for id_ in template_ids], at)
+
+    def removed_templates(self, template_ids: Sequence[str]) -> set[str]:
+        """Those of these templates that were removed."""
+        return self._noted({_template_digest(id_): id_ for id_ in template_ids})
 
     def secret(self, name: str) -> WrappedSecret | None:
         """That secret, or None."""
@@ -228,9 +232,23 @@ class VaultRows:
         """Whether the vault holds anything."""
         return bool(self._connection.execute(_ANY_SECRET).scalar())
 
+    def _note(self, digests: Sequence[str], at: datetime) -> None:
+        known = self._noted({digest: digest for digest in digests})
+        fresh = [{"person_digest": digest, "at": at} for digest in dict.fromkeys(digests) if digest not in known]
+        if fresh:
+            self._connection.execute(_NOTE_SHREDDED, fresh)
+
+    def _noted(self, digests: dict[str, str]) -> set[str]:
+        found = self._connection.execute(_SHREDDED, {"digests": _json(list(digests))}).scalars()
+        return {digests[digest] for digest in found}
+
 
 def _digest(person_id: str) -> str:
     return hashlib.sha256(b"onelook shredded v1\0" + person_id.encode()).hexdigest()
+
+
+def _template_digest(template_id: str) -> str:
+    return hashlib.sha256(b"onelook removed template v1\0" + template_id.encode()).hexdigest()
 
 
 def _json(texts: Sequence[str]) -> str:

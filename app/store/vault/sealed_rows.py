@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, exists, select, update
 
 from app.errors import SealBroken
 from app.store.rows.changes import SqlChanges
-from app.store.tables import ERASED_IDS, TEMPLATES, listed
+from app.store.tables import CHANGES, ERASED_IDS, TEMPLATES, listed
 from app.store.tables_of_work import AUDIT, METADATA
 from app.store.vault.person_key import KEY_PREFIX
 from app.store.vault.ring import MasterRing
@@ -34,6 +34,12 @@ _ERASED = (
     select(ERASED_IDS.c.person_id)
     .where(ERASED_IDS.c.person_id > bindparam("after"))
     .order_by(ERASED_IDS.c.person_id)
+    .limit(bindparam("most"))
+)
+_REMOVED = (
+    select(CHANGES.c.seq, CHANGES.c.subject_id)
+    .where(CHANGES.c.kind == "template", CHANGES.c.op == "remove", CHANGES.c.seq > bindparam("after"))
+    .order_by(CHANGES.c.seq)
     .limit(bindparam("most"))
 )
 _ANY_TEMPLATE, _ANY_LINE = select(exists().select_from(TEMPLATES)), select(exists().select_from(AUDIT))
@@ -67,6 +73,10 @@ class SealedRows:
     def erased(self, *, after: str, limit: int) -> list[str]:
         """Ids of erased persons in order, those behind `after`."""
         return list(self._connection.execute(_ERASED, {"after": after, "most": limit}).scalars())
+
+    def removed(self, *, after: int, limit: int) -> list[tuple[int, str]]:
+        """(seq, template id) of removals in the feed in order, those behind the seq `after`."""
+        return [(row[0], row[1]) for row in self._connection.execute(_REMOVED, {"after": after, "most": limit})]
 
 
 class Resealing:

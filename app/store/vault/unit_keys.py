@@ -20,6 +20,8 @@ class UnitKeys:
         self._settled: list[str] = []
         #: Persons whose keys go once the commit is done.
         self.erased: list[str] = []
+        #: Templates that no restore may bring back once the commit is done.
+        self.removed: list[str] = []
 
     def seal(self, person_id: str, plain: bytes, belonging: bytes) -> tuple[str, bytes]:
         """(key id, sealed) under the person's key; where there is none, one that `settle` writes."""
@@ -69,6 +71,10 @@ class UnitKeys:
             self._fresh.pop((person_id, purpose), None)
         self.erased.append(person_id)
 
+    def remove(self, template_ids: Sequence[str]) -> None:
+        """Notes that these templates stay removed once that is committed: a backup may have them under any person."""
+        self.removed += template_ids
+
     def settle(self) -> None:
         """Writes the new keys, durably: a row is never committed without the key that opens it. Raises KeyGone."""
         if self._fresh:
@@ -77,17 +83,20 @@ class UnitKeys:
             self._settled += [key.key_id for key in keys]
             self._fresh.clear()
 
-    def committed(self, erased_before: Sequence[str] = ()) -> None:
+    def committed(self, erased_before: Sequence[str] = (), removed_before: Sequence[str] = ()) -> None:
         """Told that the rows are committed: shreds whom they erased, and who was erased before and still has keys.
 
+        In the same transaction of the vault it notes the templates that were removed, now or before.
         What cannot be shredded now is by the next erasure or the next start; the receipt of this one is not proved.
         """
         self._vault.note_kept(self._settled)
         self._settled.clear()
-        if self.erased:
+        if self.erased or self.removed:
             try:
-                self._vault.shred(*self.erased, *self._vault.holders(erased_before))
+                late = self._vault.holders(erased_before) if erased_before else ()
+                self._vault.shred(*self.erased, *late, templates=[*self.removed, *removed_before])
             except (OnelookError, SQLAlchemyError):
                 return
             finally:
                 self.erased.clear()
+                self.removed.clear()

@@ -119,10 +119,14 @@ class Vault:
                     rows.put_secret(held)
         return self._open_secret(held)
 
-    def shred(self, *person_ids: str) -> int:
-        """Deletes every key of these persons for good, and gives them none any more; how many keys there were."""
+    def shred(self, *person_ids: str, templates: Sequence[str] = ()) -> int:
+        """Deletes every key of these persons for good, and gives them none any more; how many keys there were.
+
+        templates: ids of those that were removed, which no restore brings back.
+        """
         with self.database.writing() as rows:
-            return rows.shred(person_ids, _now())
+            rows.note_templates(templates, _now())
+            return rows.shred(person_ids, _now()) if person_ids else 0
 
     def count(self, person_id: str) -> int:
         """How many keys the person has."""
@@ -138,6 +142,11 @@ class Vault:
         """Those of these persons who were erased, whatever a database that was restored says; one query."""
         with self.database.reading() as rows:
             return rows.shredded(person_ids)
+
+    def removed_templates(self, template_ids: Sequence[str]) -> set[str]:
+        """Those of these templates that were removed, whatever a backup says; one query."""
+        with self.database.reading() as rows:
+            return rows.removed_templates(template_ids)
 
     def find(self, person_id: str, purpose: str = TEMPLATE) -> PersonKey | None:
         """The person's key for that purpose. Raises SealBroken when it cannot be unwrapped."""

@@ -7,6 +7,7 @@ import pytest
 
 from app.actions.erase import Erase
 from app.actions.identify import Identify
+from app.actions.merge import Merge
 from app.actions.verify import VerifyPair, VerifyPerson
 
 
@@ -106,3 +107,8 @@ def reports() -> list[str]:
 @pytest.fixture
 def erase(store, gallery, clock, identifiers, reports) -> Erase:
     return Erase(store, gallery, clock, identifiers, reports.append)
+
+
+@pytest.fixture
+def merge(store, gallery, clock, identifiers) -> Merge:
+    return Merge(store, gallery, clock, identifiers)

@@ -9,6 +9,16 @@ from app.actions.remove_template import RemoveTemplate
 from app.errors import DuplicatePerson, Erased, NoFace, NotSamePerson, PoorQuality, UnknownPerson
 
 
+class Notes:
+    """A trail that only remembers."""
+
+    def __init__(self):
+        self.noted = []
+
+    def note(self, entry):
+        self.noted.append(entry)
+
+
 @pytest.fixture
 def add_template(store, gallery, reader, calibration, clock, identifiers) -> AddTemplate:
     return AddTemplate(store, gallery, reader, calibration, clock, identifiers, 0.35)
@@ -116,3 +126,18 @@ def test_a_template_is_stored_though_the_index_cannot_follow(enrolled, add_templ
     added = dataclasses.replace(add_template, gallery=lagging(1), report=reports.append)(pictures.of("ann"), "ann")
     assert (added.index_seq, len(reports)) == (2, 1)
     assert templates_of(store, "ann")[-1] == added.template.id
+
+
+def test_another_face_than_the_persons_and_one_that_is_somebody_elses_are_noted(enrolled, add_template, pictures):
+    enrolled("ann")
+    enrolled("bob")
+    trail = Notes()
+    add_template = dataclasses.replace(add_template, trail=trail)
+    with pytest.raises(NotSamePerson):
+        add_template(pictures.of("ann", 0.25), "ann")
+    with pytest.raises(DuplicatePerson):
+        add_template(pictures.of("ann", 0.7, like="bob"), "ann")
+    told = [(one.action, one.outcome, one.person_id, round(one.private["similarity"], 3)) for one in trail.noted]
+    assert told == [("face.verified", "no_match", "ann", 0.25), ("face.looked_for", "duplicate", "bob", 0.714)]
+    add_template(pictures.of("ann", 0.9), "ann")
+    assert len(trail.noted) == 2

@@ -27,6 +27,10 @@ def names(found):
     return [tuple(one.person.id for one in finding.persons) for finding in found.items]
 
 
+def behind(page):
+    return {"after": page.items[-1].place, "as_of": page.index_seq}
+
+
 def test_lists_the_most_similar_persons_first(enrolled, find, pictures):
     enrolled("ann")
     enrolled("bob")
@@ -78,10 +82,10 @@ def test_pages_go_on_behind_the_last_finding(enrolled, find, add, pictures):
     add("a", pictures.of("a", 0.05))
     whole = find(limit=100).items
     assert len(whole) == 7 * 6 // 2 + 1
-    paged, after = [], None
-    while page := find(limit=4, after=after).items:
-        paged += page
-        after = page[-1].place
+    paged, more = [], {}
+    while (page := find(limit=4, **more)).items:
+        paged += page.items
+        more = behind(page)
     assert [one.place for one in paged] == [one.place for one in whole]
 
 
@@ -94,9 +98,91 @@ def test_a_later_page_is_of_the_same_moment_and_tells_of_nobody_who_is_gone(
     compared = []
     monkeypatch.setattr(duplicates, "closest_between", lambda *asked: compared.append(asked))
     erase("c")
-    rest = find(limit=10, after=first.items[0].place)
+    rest = find(limit=10, **behind(first))
     assert (compared, rest.index_seq) == ([], first.index_seq)
     assert all("c" not in ids for ids in names(rest))
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """The comparisons that were made."""
+    inner, made = duplicates.closest_between, []
+
+    def counted(*asked):
+        made.append(asked)
+        return inner(*asked)
+
+    monkeypatch.setattr(duplicates, "closest_between", counted)
+    return made
+
+
+@pytest.fixture
+def several(enrolled, pictures):
+    for who in "abc":
+        enrolled(who, image=pictures.of(who, 0.1, like="z"))
+
+
+def test_callers_who_ask_for_different_things_or_moments_page_on_beside_each_other(
+    several, enrolled, find, pictures, compared
+):
+    asked = [{}, {"target_fmr": 0.01}, {"target_fmr": 0.001}]
+    firsts = [find(limit=1, **one) for one in asked]
+    enrolled("d", image=pictures.of("d", 0.1, like="z"))
+    assert len(find(limit=10).items) == 6
+    assert len(compared) == 4
+    for one, first in zip(asked, firsts, strict=True):
+        rest = find(limit=10, **one, **behind(first))
+        assert (len(rest.items), rest.index_seq) == (2, first.index_seq)
+    assert len(compared) == 4
+
+
+def test_of_the_results_the_one_asked_for_least_recently_goes(several, find, compared):
+    targets = [0.001 + n / 1000 for n in range(duplicates.KEPT)]
+    for target in targets:
+        find(limit=1, target_fmr=target, accept_extrapolated=True)
+    find(limit=1, target_fmr=targets[0], accept_extrapolated=True)
+    find(limit=1)
+    assert len(compared) == duplicates.KEPT + 1
+    find(limit=1, target_fmr=targets[0], accept_extrapolated=True)
+    assert len(compared) == duplicates.KEPT + 1
+    find(limit=1, target_fmr=targets[1], accept_extrapolated=True)
+    assert len(compared) == duplicates.KEPT + 2
+
+
+def test_another_process_goes_on_where_nothing_changed_and_else_says_to_begin_again(
+    several, enrolled, find, store, calibration, pictures, compared
+):
+    first, other = find(limit=1), FindDuplicates(store, calibration)
+    assert [one.place for one in other(limit=10, **behind(first)).items] == [
+        one.place for one in find(limit=10, **behind(first)).items
+    ]
+    enrolled("d", image=pictures.of("d", 0.1, like="z"))
+    with pytest.raises(InvalidField, match="begin again") as refusal:
+        FindDuplicates(store, calibration)(limit=10, **behind(first))
+    assert (refusal.value.field, len(compared)) == ("cursor", 2)
+    assert len(find(limit=10, **behind(first)).items) == 2
+
+
+def test_a_page_of_a_moment_that_passes_while_it_is_compared_is_refused(
+    several, enrolled, find, store, calibration, pictures, monkeypatch
+):
+    first, other = find(limit=1), FindDuplicates(store, calibration)
+    acquire = other._busy
+    other._busy = Meanwhile(acquire, lambda: enrolled("d", image=pictures.of("d", 0.1, like="z")))
+    with pytest.raises(InvalidField, match="begin again"):
+        other(limit=10, **behind(first))
+    assert len(other(limit=10).items) == 6
+
+
+class Meanwhile:
+    """A lock before which something else happens."""
+
+    def __init__(self, lock, do):
+        self._lock, self._do, self.release = lock, do, lock.release
+
+    def acquire(self, *, blocking):
+        self._do()
+        return self._lock.acquire(blocking=blocking)
 
 
 def test_looks_again_once_anything_changed_and_not_before(enrolled, find, pictures, monkeypatch):
@@ -160,7 +246,7 @@ def test_who_left_the_gallery_since_is_not_told_of_on_a_later_page(enrolled, fin
     with store.write() as uow:
         uow.galleries.leave("lab", "cid")
         uow.commit()
-    rest = find(limit=10, within=within, after=first.items[0].place)
+    rest = find(limit=10, within=within, **behind(first))
     assert all("cid" not in ids for ids in names(rest))
 
 

@@ -19,6 +19,16 @@ from app.errors import (
 )
 
 
+class Notes:
+    """A trail that only remembers."""
+
+    def __init__(self):
+        self.noted = []
+
+    def note(self, entry):
+        self.noted.append(entry)
+
+
 def nothing_stored(store):
     with store.read() as uow:
         return uow.people.count() == 0 and uow.templates.count() == 0 and uow.changes.head() == 0
@@ -235,3 +245,29 @@ def test_refuses_a_gallery_that_does_not_exist(enroll, pictures, store):
     with pytest.raises(UnknownGallery):
         enroll(pictures.of("ann"), Enrolment("Ann", galleries=("all", "lab")))
     assert nothing_stored(store)
+
+
+def test_a_dry_run_and_a_refusal_are_noted_for_each_who_was_found(enroll, enrolled, pictures, clock):
+    enrolled("ann")
+    enrolled("bob", image=pictures.of("ann", 0.9))
+    trail = Notes()
+    enroll = dataclasses.replace(enroll, trail=trail)
+    enroll(pictures.of("cid"), Enrolment("Cid", dry_run=True))
+    enroll(pictures.of("ann"), Enrolment("Eve", dry_run=True, on_duplicate="allow"))
+    with pytest.raises(DuplicatePerson):
+        enroll(pictures.of("ann"), Enrolment("Eve"))
+    told = [(one.outcome, one.person_id, one.facts["duplicates"]) for one in trail.noted]
+    assert told == [
+        ("dry_run", None, 0),
+        *((outcome, who, 2) for outcome in ("dry_run", "duplicate") for who in ("ann", "bob")),
+    ]
+    assert {one.action for one in trail.noted} == {"face.looked_for"}
+    assert [round(one.private["similarity"], 3) for one in trail.noted[1:]] == [1.0, 0.9, 1.0, 0.9]
+    assert not any(one.seen or "similarity" in one.facts for one in trail.noted)
+
+
+def test_what_is_stored_is_noted_by_its_own_row_only(enroll, enrolled, pictures):
+    enrolled("ann")
+    trail = Notes()
+    dataclasses.replace(enroll, trail=trail)(pictures.of("ann"), Enrolment("Eve", on_duplicate="allow"))
+    assert trail.noted == []

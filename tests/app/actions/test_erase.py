@@ -2,13 +2,19 @@ import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
 from app.actions.enroll import Enrolment
-from app.actions.erase import FindReceipt
+from app.actions.erase import FindReceipt, SeenSince
 from app.actions.people import FindPerson
+from app.domain.audit import AuditFilter
 from app.errors import Busy, Erased, PersonExists, SealBroken, UnknownErasure, UnknownPerson
+from app.index import durable
+from app.index.exact import ExactIndex
+from app.index.follow import FollowedGallery
+from app.index.snapshot_file import SnapshotFile
 
 
 def test_removes_rows_and_index_and_proves_it(enrolled, erase, store, gallery, pictures, clock):
@@ -135,7 +141,7 @@ def test_a_person_who_is_still_found_or_held_is_told_and_reported(enrolled, eras
     enrolled("ann")
 
     class Stubborn:
-        catch_up = gallery.catch_up
+        catch_up, drop_snapshot = gallery.catch_up, gallery.drop_snapshot
 
         def search(self, vector, k, among="all"):
             return kept if still == "found" else []
@@ -187,7 +193,7 @@ def test_the_receipt_counts_the_keys_that_are_destroyed(enrolled, erase, store):
 def test_an_erasure_whose_keys_are_still_there_is_not_proved(enrolled, erase, store, reports, monkeypatch):
     enrolled("ann")
     store.vault.key("ann", "template")
-    monkeypatch.setattr(store.vault, "shred", lambda *person_ids: None)
+    monkeypatch.setattr(store.vault, "shred", lambda *person_ids, **more: None)
     assert erase("ann").search_missed is None
     assert reports == ["the keys of an erased person are still there: the next erasure or start destroys them"]
 
@@ -198,3 +204,57 @@ def test_nor_is_one_whose_keys_cannot_be_looked_for(enrolled, erase, store, repo
     monkeypatch.setattr(store.vault, "count", lambda person_id: next(counted))
     assert erase("ann").search_missed is None
     assert [report for report in reports if "keys could not be looked for" in report]
+
+
+@pytest.fixture
+def kept(store, tmp_path, erase):
+    """Erases with a gallery of which a snapshot was kept; the folder of the snapshots."""
+
+    def keep():
+        snapshots = SnapshotFile(tmp_path / "snapshots", "model-a", bytes(32), pytest.fail)
+        gallery = FollowedGallery(store, ExactIndex, "model-a", erase.report, snapshots)
+        gallery.rebuild()
+        assert gallery.keep_snapshot()
+        return dataclasses.replace(erase, gallery=gallery), tmp_path / "snapshots"
+
+    return keep
+
+
+def test_the_receipt_counts_the_snapshot_that_is_deleted(enrolled, kept, store):
+    enrolled("ann")
+    enrolled("bob")
+    erase, folder = kept()
+    receipt = erase("ann")
+    assert list(folder.glob("*.index")) == []
+    assert (receipt.removed["snapshots"], receipt.search_missed) == (1, True)
+    with store.read() as uow:
+        assert uow.erasures.get("ann") == receipt
+        (row,) = uow.audit.page(AuditFilter(action="person.erased"), before=None, limit=9)
+    assert "snapshots" not in row.line.facts["removed"]
+    assert erase("bob").removed["snapshots"] == 0
+
+
+def test_an_erasure_whose_snapshot_cannot_be_deleted_is_not_proved(enrolled, kept, store, reports, monkeypatch):
+    enrolled("ann")
+    erase, folder = kept()
+
+    def refuse(path):
+        raise PermissionError
+
+    monkeypatch.setattr(durable, "remove", refuse)
+    receipt = erase("ann")
+    assert (receipt.removed["snapshots"], receipt.search_missed) == (0, None)
+    assert "a snapshot that may hold an erased person cannot be deleted: PermissionError" in reports
+    assert len(list(folder.glob("*.index"))) == 1
+    with store.read() as uow:
+        assert uow.people.get("ann") is None
+        assert uow.erasures.get("ann") == receipt
+
+
+def test_erases_nobody_who_was_seen_since(enrolled, erase, store, clock):
+    enrolled("ann")
+    with pytest.raises(SeenSince):
+        erase("ann", unseen_since=clock.now())
+    with store.read() as uow:
+        assert uow.people.get("ann") is not None
+    assert erase("ann", unseen_since=clock.now() + timedelta(microseconds=1)).search_missed

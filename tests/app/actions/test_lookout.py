@@ -1,14 +1,15 @@
 import pytest
 
 from app.actions.lookout import MOST_LOOKALIKES, Lookout
+from app.actions.trail import NO_TRAIL
 from app.domain.gallery import NamedGallery
 from app.errors import DuplicatePerson
 
 
 @pytest.fixture
-def look(store, gallery, calibration, pictures):
+def look(store, gallery, calibration, clock, pictures):
     def make(who="ann", **more):
-        return Lookout(store, gallery, calibration, pictures.face(who).embedding, **more)
+        return Lookout(store, gallery, calibration, pictures.face(who).embedding, clock, NO_TRAIL, **more)
 
     return make
 

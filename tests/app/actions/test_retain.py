@@ -106,12 +106,41 @@ def test_somebody_erased_meanwhile_is_passed_over(make_retain, enrolled, store, 
     retain = make_retain(unseen=30)
 
     class Overtaken:
-        def __call__(self, person_id):
+        def __call__(self, person_id, **more):
             if person_id == "ann":
                 raise UnknownPerson
-            return retain.erase(person_id)
+            return retain.erase(person_id, **more)
 
     assert Retain(store, Overtaken(), clock, 30, 0)().persons == ("bob",)
+
+
+@pytest.mark.parametrize("what", ["seen", "changed", "given a template"])
+def test_somebody_who_shows_up_between_the_list_and_the_erasure_is_kept(
+    make_retain, enrolled, store, clock, change, pictures, enroll, what
+):
+    enrolled("ann")
+    bob = enrolled("bob")
+    clock.move(days=31)
+    retain = make_retain(unseen=30)
+
+    class ShowsUp:
+        def __call__(self, person_id, **more):
+            receipt = retain.erase(person_id, **more)
+            if what == "seen":
+                with store.write() as uow:
+                    uow.sightings.note({"bob": clock.now()})
+                    uow.commit()
+            elif what == "changed":
+                change(bob, updated_at=clock.now())
+            else:
+                shared = (enroll.store, enroll.gallery, enroll.reader, enroll.calibration, clock, enroll.identifiers)
+                AddTemplate(*shared, 0.35)(pictures.of("bob", 0.9), "bob")
+            return receipt
+
+    assert Retain(store, ShowsUp(), clock, 30, 0)().persons == ("ann",)
+    assert people(store) == {"bob"}
+    with store.read() as uow:
+        assert uow.erasures.get("bob") is None
 
 
 def test_lets_go_of_old_rows_and_what_is_left_verifies(make_retain, store, clock, append):

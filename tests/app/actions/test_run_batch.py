@@ -1,5 +1,6 @@
 """One attempt at a batch, when the job is lost to another, the store does not answer, or photos fail."""
 
+import dataclasses
 import threading
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from app.actions.add_template import AddTemplate
 from app.actions.batch_item import EnrollItem, photo_in_folder
 from app.actions.run_batch import LEASE_S, ClaimBatch, RunBatch
 from app.domain.actor import LOCAL
-from app.domain.batch import BatchItem, Outcome
+from app.domain.batch import BatchItem, Outcome, photo_digest
 from app.domain.job import ENROLL_BATCH, Job
 from app.errors import NotAcknowledged, SealBroken, ShuttingDown, StoreAway
 from app.ports import PersonFilter
@@ -243,3 +244,64 @@ def test_whose_item_is_blanked_while_the_photo_is_read_is_not_enrolled(store, ru
     run(run_batch, job, take)
     assert (statuses(store), people(store)) == (["erased", "enrolled"], ["Bob"])
     assert (job_of(store).status, job_of(store).step) == ("succeeded", 2)
+
+
+def items(store):
+    with store.read() as uow:
+        return uow.batches.page("job_1", status=None, after=-1, limit=99)
+
+
+def test_who_is_erased_before_a_refusal_names_them_is_in_no_item(store, batch, run_batch, enrolled, erase, pictures):
+    enrolled("ann")
+    tell = run_batch[0].enroll_item.told
+
+    def told(error):
+        erase("ann")
+        return tell(error)
+
+    item = dataclasses.replace(run_batch[0].enroll_item, told=told)
+    run((dataclasses.replace(run_batch[0], enroll_item=item),), *batch(Ada=[pictures.of("ann")]))
+    (one,) = items(store)
+    assert (one.status, one.person_id == "ann") == ("enrolled", False)
+
+
+def test_who_is_erased_before_a_photo_is_known_again_is_in_no_item(store, batch, run_batch, enrolled, erase, pictures):
+    image = pictures.of("ann")
+    enrolled("ann", image=image)
+    with store.write() as uow:
+        uow.batches.note_photo(uow.templates.of("ann")[0].id, photo_digest("Ada", image))
+        uow.commit()
+    job, take = batch(Ada=[image])
+    write = store.write
+
+    def erase_first():
+        store.write = write
+        erase("ann")
+        return write()
+
+    def taken(item):
+        with store.read() as uow:
+            if uow.people.get("ann") is not None:
+                store.write = erase_first
+        return take(item)
+
+    run(run_batch, job, taken)
+    (one,) = items(store)
+    assert (one.status, one.person_id == "ann") == ("enrolled", False)
+
+
+def test_who_is_merged_while_the_photo_is_read_is_looked_for_anew(
+    store, batch, run_batch, enrolled, merge, pictures, reader
+):
+    enrolled("bob", external_id="Ada", image=pictures.of("ann", 0.9))
+    enrolled("ann")
+    job, take = batch(Ada=[pictures.of("ann")])
+
+    def first():
+        reader.before_reading = lambda: None
+        merge("bob", into="ann")
+
+    reader.before_reading = first
+    run(run_batch, job, take)
+    (one,) = items(store)
+    assert (one.code, one.person_id) in {(None, "ann"), ("DuplicatePerson", "ann")}

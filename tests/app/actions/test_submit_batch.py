@@ -1,16 +1,20 @@
 """Batches taken in, and tidied up."""
 
+import contextlib
 import os
+import threading
 import time
 from datetime import timedelta
 
 import pytest
 
+from app.actions.batches import CancelBatch
 from app.actions.run_batch import LEASE_S
 from app.actions.submit_batch import SubmitBatch
-from app.actions.tidy_batches import TidyBatches
+from app.actions.tidy_batches import TidyBatches, let_file_go
 from app.domain.batch import BatchItem, Outcome
 from app.domain.job import ENROLL_BATCH
+from app.domain.key import Key
 from app.errors import UnknownGallery
 from app.store.files.batch_file import Limits
 from app.store.files.spool import FileSpool
@@ -179,6 +183,90 @@ def test_the_photos_of_the_erased_are_blanked_in_every_file_that_lies_here(submi
     assert tidy.blank_erased() == 1
     assert spool.path(job.id).read_bytes() == bytes(16) + b'{"name": "Bob"}\n'
     assert tidy.blank_erased() == 0
+
+
+@pytest.fixture
+def meanwhile(store, monkeypatch):
+    """Has something done once, right after somebody has read a job's row and let go of the store."""
+    read = store.read
+
+    def after_a_look(do, when):
+        todo = [do]
+
+        @contextlib.contextmanager
+        def spied():
+            seen = []
+            with read() as uow:
+                for name in ("get", "of"):
+                    monkeypatch.setattr(uow.jobs, name, _noting(getattr(uow.jobs, name), seen))
+                yield uow
+            if todo and any(job is not None and when(job) for job in seen):
+                todo.pop()()
+
+        monkeypatch.setattr(store, "read", spied)
+        return todo
+
+    return after_a_look
+
+
+def _noting(look, seen):
+    def noted(*asked):
+        seen.append(look(*asked))
+        return seen[-1]
+
+    return noted
+
+
+def test_tidying_keeps_the_file_of_a_batch_that_is_sent_again_meanwhile(
+    submit, change, store, clock, spool, tidy, meanwhile
+):
+    job = submit()
+    change("end", job.id, "failed", token=None, at=clock.now(), expires_at=clock.now() + KEPT)
+    todo = meanwhile(submit, lambda job: job.ended)
+    tidy()
+    assert (todo, get(store, job).status, spool.held()) == ([], "queued", [job.id])
+
+
+def test_cancelling_keeps_the_file_of_a_batch_that_is_sent_again_meanwhile(submit, store, clock, spool, meanwhile):
+    job = submit()
+    todo = meanwhile(submit, lambda job: job.ended)
+    owner = Key("k1", "Loader", frozenset({"enroll"}), b"", clock.now())
+    CancelBatch(store, spool, clock, KEPT)(job.id, owner)
+    assert (todo, get(store, job).status, spool.held()) == ([], "queued", [job.id])
+
+
+def test_a_file_goes_only_with_the_end_of_its_job_and_not_while_it_is_sent_again(submit, change, store, clock, spool):
+    job = submit()
+    assert not let_file_go(store, spool, job.id)
+    assert spool.held() == [job.id]
+    change("end", job.id, "failed", token=None, at=clock.now(), expires_at=clock.now() + KEPT)
+    sent = threading.Thread(target=submit)
+
+    class Slow:
+        def remove(self, job_id):
+            sent.start()
+            sent.join(0.2)
+            return spool.remove(job_id)
+
+    assert let_file_go(store, Slow(), job.id)
+    sent.join(5)
+    assert (get(store, job).status, spool.held()) == ("queued", [job.id])
+
+
+def test_a_cancelled_batch_that_ends_while_it_is_sent_again_gets_its_file_back(
+    submit, claim, change, store, clock, spool, meanwhile
+):
+    job = submit()
+    claim(job)
+    change("ask_cancel", job.id)
+
+    def end():
+        change("end", job.id, "cancelled", token="t", at=clock.now(), expires_at=clock.now() + KEPT)
+        assert let_file_go(store, spool, job.id)
+
+    todo = meanwhile(end, lambda job: job.cancel_asked)
+    assert submit().status == "queued"
+    assert (todo, spool.held()) == ([], [job.id])
 
 
 def test_items_refused_at_sight_count_as_done(submit):

@@ -7,7 +7,7 @@ import pytest
 from app.actions.trail import QueuedTrail
 from app.domain.actor import acting_as
 from app.domain.audit import AuditFilter, Entry
-from app.errors import Busy, NotAcknowledged
+from app.errors import Busy, NotAcknowledged, SealBroken
 
 
 class Unsteady:
@@ -178,6 +178,31 @@ def test_somebody_erased_meanwhile_is_not_named(make_trail, unsteady, store, enr
     wait_until(lambda: not trail.waiting)
     row = rows(store)[-1]
     assert (row.line.subject, row.line.sealed, row.line.facts) == (None, None, {"n": 1, "person": "erased"})
+
+
+def test_one_unreadable_key_keeps_neither_rows_nor_sightings_from_being_written(
+    make_trail, store, enrolled, clock, monkeypatch, reports
+):
+    for who in ("ann", "bob"):
+        enrolled(who)
+    whole = store.vault.key
+
+    def key(person_id, purpose):
+        if person_id == "ann":
+            raise SealBroken
+        return whole(person_id, purpose)
+
+    monkeypatch.setattr(store.vault, "key", key)
+    trail = make_trail()
+    for number, who in enumerate(("ann", "bob")):
+        trail.note(entry(clock, number, person_id=who, private={"similarity": 0.9}, seen=True))
+    wait_until(lambda: not trail.waiting)
+    ann, bob = rows(store)[-2:]
+    assert (ann.line.sealed, ann.line.facts) == (None, {"n": 0, "person": "unreadable"})
+    assert (bob.person_id, bob.line.facts) == ("bob", {"n": 1})
+    with store.read() as uow:
+        assert uow.sightings.last("ann") == uow.sightings.last("bob") == clock.now()
+    assert reports == []
 
 
 def test_closing_writes_what_waits(make_trail, store, clock):

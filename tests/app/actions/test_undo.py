@@ -225,6 +225,14 @@ def test_who_is_bound_undoes_only_what_touches_its_own_galleries(two, merge, und
     undo(done.id, within=frozenset({"shop", "yard", "lab"}))
 
 
+def test_who_is_bound_is_not_told_what_is_in_the_way_in_galleries_of_others(two, split, undo, store):
+    done = split("ann", templates(store, "ann")[1:]).change
+    write(store, lambda uow: uow.galleries.join("shop", done.person_id))
+    assert in_the_way(undo, done) == [("gallery", "shop")]
+    with pytest.raises(OutOfScope):
+        undo(done.id, within=frozenset({"lab", "yard"}))
+
+
 def test_it_is_stored_though_the_index_cannot_follow(two, merge, undo, store, lagging, reports):
     done = merge("ann", "bob").change
     replace(undo, gallery=lagging(0), report=reports.append)(done.id)

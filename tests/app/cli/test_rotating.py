@@ -1,6 +1,7 @@
 import base64
 
 from app.cli.home import open_rows
+from app.domain.audit import AuditFilter
 from app.settings import Settings
 from app.store.vault.ring import read_keys
 
@@ -33,6 +34,9 @@ def test_seals_everything_anew_and_says_what_to_do_next(onelook, home, pictures)
     (new,) = read_keys(home / "keys" / "master.key")
     assert new != old
     assert held(settings) == [vector]
+    with open_rows(settings) as store, store.read() as uow:
+        (row,) = uow.audit.page(AuditFilter(action="keys.rotated"), before=None, limit=9)
+    assert (row.line.actor, row.line.facts["templates"]) == ("local", 1)
     told = (result.stdout + result.stderr).encode()
     assert not any(form in told for key in (old, new) for form in (key, key.hex().encode(), base64.b64encode(key)))
 

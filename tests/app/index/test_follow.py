@@ -1,6 +1,7 @@
 import random
 import threading
 from collections.abc import Callable
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,6 +10,7 @@ from sqlalchemy import create_engine, text
 
 from app.domain.face import Quality
 from app.domain.person import Person, Template
+from app.errors import StoreAway
 from app.index import ENGINES, follow
 from app.index.follow import FollowedGallery
 from app.store.memory.store import MemoryStore
@@ -208,6 +210,76 @@ def test_a_failure_in_the_middle_is_made_good_by_the_next_look(store, unit):
     assert gallery.catch_up() == seq
     assert found(gallery, unit(1)) == ["t1"]
     assert gallery.size() == (1, 1)
+
+
+class Server:
+    """A store as one database server has it: every unit of work tells its epoch."""
+
+    def __init__(self, inner, epoch: int) -> None:
+        self.inner, self.number = inner, epoch
+
+    @contextmanager
+    def read(self):
+        with self.inner.read() as uow:
+            uow.changes.epoch = lambda: self.number
+            yield uow
+
+
+@pytest.fixture
+def make_server():
+    return lambda epoch: Server(MemoryStore(), epoch)
+
+
+def test_rows_of_a_server_that_was_replaced_are_never_put_back(make_server, unit):
+    old, new = make_server(1), make_server(2)
+    for number in (1, 2, 3):
+        enrol(old.inner, number, unit(number))
+    enrol(new.inner, 9, unit(9))
+    gallery = FollowedGallery(old, ENGINES["flat"], "model")
+    gallery.catch_up()
+    gallery._store = new
+    gallery.catch_up()
+    assert found(gallery, unit(9)) == ["t9"]
+    # A thread whose connection still leads to the old one, which answers as if nothing had happened.
+    gallery._store = old
+    enrol(old.inner, 4, unit(4))
+    with pytest.raises(StoreAway):
+        gallery.catch_up()
+    assert found(gallery, unit(9)) == ["t9"]
+    assert gallery.size() == (1, 1)
+
+
+def test_a_server_that_changes_between_the_head_and_the_feed_is_read_anew(make_server, unit):
+    old, new = make_server(1), make_server(2)
+    for number in (1, 2, 3):
+        enrol(old.inner, number, unit(number))
+    gallery = FollowedGallery(old, ENGINES["flat"], "model")
+    gallery.catch_up()
+    enrol(old.inner, 4, unit(4))
+    enrol(new.inner, 9, unit(9))
+
+    class Between:
+        """The head is the old server's; everything after it is asked of the new one."""
+
+        @contextmanager
+        def read(self):
+            with old.read() as before, new.read() as uow:
+                server, since, head = old, uow.changes.since, uow.changes.head
+
+                def changed(*arguments):
+                    nonlocal server
+                    server = new
+                    return since(*arguments)
+
+                uow.changes.epoch = lambda: server.number
+                uow.changes.since = changed
+                uow.changes.head = lambda: before.changes.head() if server is old else head()
+                yield uow
+
+    gallery._store = Between()
+    gallery.catch_up()
+    assert gallery.size() == (1, 1)
+    assert found(gallery, unit(9)) == ["t9"]
 
 
 @pytest.mark.parametrize("start", [FollowedGallery.rebuild, FollowedGallery.catch_up], ids=["rows", "feed"])

@@ -138,8 +138,9 @@ def test_an_erasure_that_is_followed_deletes_the_snapshot_of_every_process(follo
         assert not list((tmp_path / folder).glob("*.index"))
 
 
+@pytest.mark.parametrize("followed", [False, True], ids=["seen afterwards", "seen at once by another thread"])
 def test_an_erasure_while_a_snapshot_is_written_leaves_none_that_holds_the_person(
-    follow, enrol_many, store, tmp_path, monkeypatch
+    follow, enrol_many, store, tmp_path, monkeypatch, followed
 ):
     enrol_many(1, 2)
     gallery, _ = follow()
@@ -149,6 +150,8 @@ def test_an_erasure_while_a_snapshot_is_written_leaves_none_that_holds_the_perso
         with store.write() as uow:
             uow.people.erase("p1")
             uow.commit()
+        if followed:
+            gallery.catch_up()
         return write(self, content)
 
     monkeypatch.setattr(SnapshotFile, "write", erased_meanwhile)

@@ -39,6 +39,7 @@ def test_says_how_the_service_was_told_to_serve(listed, settings):
         "model-a",
     )
     assert row["facts"]["version"]
+    assert row["facts"]["precision"] == "float32"
 
 
 def test_whoever_calls_is_the_actor_of_what_the_call_does(service, listed, pictures):
@@ -86,6 +87,18 @@ def test_below_the_threshold_a_closeness_is_shown_only_to_a_key_with_candidates(
         assert row["facts"]["reason"] == "below_threshold"
         (row,) = listed(key=service.key("audit", "candidates"), action=action)
         assert row["similarity"] == pytest.approx(0.2, abs=1e-4)
+
+
+def test_whoever_is_named_to_somebody_who_only_looks_for_duplicates_is_a_row(service, listed, pictures):
+    service.photo("/enroll", pictures.of("ann"), name="Ann", person_id="ann")
+    service.photo("/enroll", pictures.of("ann", 0.9), name="Eve")
+    service.photo("/enroll", pictures.of("ann", 0.9), name="Eve", dry_run="true", on_duplicate="allow")
+    service.photo("/persons/ann/templates", pictures.of("bob"))
+    rows = listed(action="face.looked_for")
+    assert [(row["outcome"], row["person_id"]) for row in rows] == [("dry_run", "ann"), ("duplicate", "ann")]
+    assert {round(row["similarity"], 3) for row in rows} == {0.9}
+    (row,) = listed(action="face.verified")
+    assert (row["outcome"], row["person_id"]) == ("no_match", "ann")
 
 
 def test_every_face_of_a_picture_is_a_row(service, listed, pictures):

@@ -160,7 +160,9 @@ TABLE: dict[str, tuple[dict[str, Any], int, str]] = {
     "a quality above one": (photo(JPEG, "/identify", min_quality="1.01"), 422, "invalid_field"),
     "a verification of nobody": (photo(JPEG, "/verify"), 422, "invalid_field"),
     "a verification of who never was": (photo(JPEG, "/verify", person_id="nobody"), 404, "unknown_person"),
-    "a verification of a NUL": (as_json("/verify", person_id="\0"), 404, "unknown_person"),
+    "a verification of a NUL": (as_json("/verify", person_id="\0"), 422, "invalid_field"),
+    "a list of those named NUL": (get("/persons?name=%00"), 422, "invalid_field"),
+    "what NUL did": (get("/audit?actor=%00"), 422, "invalid_field"),
     "a template of who never was": (photo(JPEG, "/persons/nobody/templates"), 404, "unknown_person"),
     # encodings
     "no JSON": (raw("{", "application/json"), 400, "malformed"),

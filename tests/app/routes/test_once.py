@@ -1,7 +1,10 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
+
+from app.errors import NotAcknowledged
 
 KEY = {"Idempotency-Key": "door-7/2030-01-01/1"}
 
@@ -147,6 +150,93 @@ def test_an_erased_person_is_in_no_kept_answer(service, pictures, store):
     assert receipt["removed"]["idempotency_records"] == 2
     assert store.committed.remembered == {}
     assert enroll(service, image, headers={"Idempotency-Key": "another"}, name="Eve").status_code == 201
+
+
+def test_an_erased_person_is_in_no_kept_dry_run(service, pictures, store):
+    enroll(service, pictures.of("bob"), headers={}, person_id="bob", name="Bob")
+    image = pictures.of("bob", 0.9)
+    asked = {"dry_run": "true", "on_duplicate": "allow", "person_id": "ann"}
+    first = enroll(service, image, **asked)
+    assert [one["person_id"] for one in first.json()["duplicates"]] == ["bob"]
+    assert service.call("DELETE", "/persons/bob").json()["removed"]["idempotency_records"] == 1
+    assert store.committed.remembered == {}
+    again = enroll(service, image, **asked)
+    assert (again.json()["duplicates"], "idempotent-replayed" in again.headers) == ([], False)
+    # Whom the dry run was about is enrolled only afterwards.
+    enroll(service, pictures.of("ann"), headers={}, person_id="ann")
+    assert service.call("DELETE", "/persons/ann").json()["removed"]["idempotency_records"] == 1
+
+
+def test_an_answer_that_says_where_somebody_went_goes_with_who_that_is(service, pictures, store):
+    for who in ("ann", "bob"):
+        enroll(service, pictures.of(who), headers={}, person_id=who)
+    service.call("POST", "/persons/bob/merge", json={"into": "ann"})
+    files = {"image": ("photo.jpg", pictures.of("bob"), "image/jpeg")}
+    answer = service.call("POST", "/persons/bob/templates", headers=KEY, files=files)
+    assert (answer.status_code, answer.json()["merged_into"]) == (404, "ann")
+    assert len(store.committed.remembered) == 1
+    service.call("DELETE", "/persons/ann")
+    assert store.committed.remembered == {}
+
+
+@pytest.fixture
+def erase_before_writing(service, store, reader):
+    """Erases somebody once the picture was looked for and before the transaction that follows."""
+    write = store.write
+
+    def arrange(person_id):
+        def erase_first():
+            store.write = write
+            service.desk.erase(person_id)
+            return write()
+
+        def once():
+            reader.before_reading = lambda: None
+            store.write = erase_first
+
+        reader.before_reading = once
+
+    return arrange
+
+
+def test_a_refusal_that_names_somebody_erased_meanwhile_is_not_kept(service, pictures, store, erase_before_writing):
+    enroll(service, pictures.of("bob"), headers={}, person_id="bob", name="Bob")
+    image = pictures.of("bob", 0.9)
+    erase_before_writing("bob")
+    assert enroll(service, image).json()["duplicates"][0]["person_id"] == "bob"
+    assert store.committed.remembered == {}
+    assert enroll(service, image).status_code == 201
+
+
+def test_what_was_stored_is_answered_without_somebody_erased_meanwhile(service, pictures, store, erase_before_writing):
+    enroll(service, pictures.of("bob"), headers={}, person_id="bob", name="Bob")
+    image = pictures.of("bob", 0.9)
+    erase_before_writing("bob")
+    first = enroll(service, image, on_duplicate="allow")
+    assert (first.status_code, first.json()["duplicates"]) == (201, [])
+    assert enroll(service, image, on_duplicate="allow").content == first.content
+
+
+def test_a_commit_that_nobody_acknowledged_and_that_was_made_is_not_carried_out_twice(service, pictures, store, reader):
+    write = store.write
+
+    @contextmanager
+    def unacknowledged():
+        store.write = write
+        with write() as uow:
+            yield uow
+        raise NotAcknowledged
+
+    def once():
+        reader.before_reading = lambda: None
+        store.write = unacknowledged
+
+    reader.before_reading = once
+    image = pictures.of("ann")
+    assert enroll(service, image, on_duplicate="allow").status_code == 503
+    again = enroll(service, image, on_duplicate="allow")
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (201, "true")
+    assert len(persons(service)) == 1
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "schlüssel"])

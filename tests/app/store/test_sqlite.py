@@ -1,8 +1,11 @@
+import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from app.store import sqlite
 from app.store.sqlite import reading_engine, writing_engine
 
 
@@ -29,6 +32,35 @@ def test_a_reading_connection_cannot_write(url):
     with engine.connect() as connection, pytest.raises(OperationalError, match="readonly"):
         connection.exec_driver_sql("DELETE FROM persons")
     engine.dispose()
+
+
+def test_while_somebody_reads_for_long_an_owed_log_is_not_swept_at_every_commit(url, monkeypatch):
+    database = sqlite.SqliteDatabase(url, 10)
+    with database.writing.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE rows_of_it (n INTEGER)")
+        connection.commit()
+    sweeps, sweep = [], sqlite.truncate_wal
+    monkeypatch.setattr(sqlite, "truncate_wal", lambda *given: sweeps.append(given[1]) or sweep(*given))
+    reader = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM rows_of_it").fetchone()
+
+    def commit(removed):
+        connection = database.begin()
+        connection.exec_driver_sql("INSERT INTO rows_of_it VALUES (1)")
+        database.commit(connection, removed=removed)
+        connection.close()
+
+    commit(removed=True)
+    for _ in range(20):
+        commit(removed=False)
+    assert sweeps == [sqlite.SWEEP_TIMEOUT_MS]
+    reader.close()
+    database._sweep_from_s = 0.0
+    commit(removed=False)
+    assert sweeps == [sqlite.SWEEP_TIMEOUT_MS, 0]
+    assert Path(url.removeprefix("sqlite:///") + "-wal").stat().st_size == 0
+    database.close()
 
 
 def test_connections_that_open_a_new_file_at_once_all_succeed(tmp_path):

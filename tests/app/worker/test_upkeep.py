@@ -22,6 +22,7 @@ def run(retain, until, **more):
             keep_up(
                 retain,
                 SignHead(retain.store),
+                more.pop("sweep_answers", lambda: None),
                 tell=lambda what, **facts: told.append((what, facts)),
                 fail=failed.append,
                 first_after_s=0,
@@ -61,6 +62,19 @@ def test_goes_on_after_a_failure(retain, monkeypatch):
     monkeypatch.setattr(retain.store, "read", read)
     _, failed = run(retain, lambda told, failed: told)
     assert [str(e) for e in failed] == ["once"]
+
+
+def test_deletes_kept_answers_every_hour_and_does_the_rest_although_that_fails(retain):
+    calls = []
+
+    def sweep():
+        calls.append(1)
+        raise RuntimeError("away")
+
+    told, failed = run(retain, lambda told, failed: len(told) > 1, sweep_answers=sweep)
+    assert [what for what, _ in told] == ["audit head"] * len(told)
+    assert len(calls) >= 2
+    assert [str(e) for e in failed] == ["away"] * len(calls)
 
 
 def test_does_nothing_while_the_service_is_not_ready(retain, enrolled, clock, store):

@@ -1,13 +1,16 @@
+import errno
 import json
+import os
 import sqlite3
 import stat
 import zipfile
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.domain.face import Quality
 from app.domain.gallery import NamedGallery
@@ -16,13 +19,16 @@ from app.domain.person import Person, Receipt, Template
 from app.errors import Corrupt, Misconfigured, PersonExists
 from app.ports import PersonFilter
 from app.settings import Settings
+from app.store.archive import backup
 from app.store.archive.backup import BackedUp, back_up
 from app.store.archive.restore import restore
 from app.store.migrate import migrate
 from app.store.opening import open_vault
-from app.store.tables import CHANGES
+from app.store.tables import CHANGES, TEMPLATES
 from app.store.unit_of_work import SqlStore
 from app.store.vault.rotation import rotate
+from app.store.vault.rows import VAULT_TABLES
+from app.store.vault.vault import TRAIL
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 QUALITY = Quality(0.8, ("small",), 71.5, -3.0, 2.0, 0.5, 0.6, 0.4, 0.0)
@@ -31,28 +37,6 @@ QUALITY = Quality(0.8, ("small",), 71.5, -3.0, 2.0, 0.5, 0.6, 0.4, 0.0)
 def unit(seed):
     vector = np.random.default_rng(seed).normal(size=128)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
-
-
-@pytest.fixture
-def keys_url(tmp_path):
-    return f"sqlite:///{tmp_path / 'elsewhere' / 'people.db'}"
-
-
-@pytest.fixture
-def opened(tmp_path, keys_url):
-    """A store on a database of that name; all of them have one home and one vault."""
-    made = []
-
-    def open_one(name="first", url=None):
-        url = url or f"sqlite:///{tmp_path / name}.db"
-        settings = Settings(home=tmp_path / "home", database_url=url, keys_url=keys_url)
-        migrate(url)
-        made.append(SqlStore(url, open_vault(settings)))
-        return made[-1]
-
-    yield open_one
-    for store in made:
-        store.close()
 
 
 @pytest.fixture
@@ -180,6 +164,47 @@ def test_it_survives_a_rotation_of_the_keys(store, opened, tmp_path):
     assert everything(other) == everything(store)
 
 
+def test_templates_that_a_rotation_seals_anew_while_the_backup_is_written_are_in_it(
+    store, opened, tmp_path, monkeypatch
+):
+    before, frozen = everything(store), store.frozen
+
+    @contextmanager
+    def rotated_right_after():
+        with frozen() as uow:
+            # SQLite's moment is that of the first read, not of the BEGIN.
+            uow.people.count()
+            rotate(store)
+            yield uow
+
+    monkeypatch.setattr(store, "frozen", rotated_right_after)
+    done = back_up(store, tmp_path / "backup")
+    assert (done.persons, done.templates, done.unreadable) == (3, 3, 0)
+    other = opened("second")
+    assert restore(other, tmp_path / "backup").templates == 3
+    assert everything(other) == before
+
+
+def test_a_template_that_cannot_be_opened_is_counted_and_the_others_are_backed_up(store, opened, tmp_path):
+    with store.write() as uow:
+        uow.connection.execute(update(TEMPLATES).where(TEMPLATES.c.id == "t0").values(sealed=b"?" * 540))
+        uow.connection.commit()
+    done = back_up(store, tmp_path / "backup")
+    assert (done.persons, done.templates, done.unreadable) == (3, 2, 1)
+    assert restore(opened("second"), tmp_path / "backup").templates == 2
+
+
+def test_a_person_whose_key_is_damaged_is_counted_and_the_others_are_backed_up(store, opened, tmp_path):
+    back_up(store, tmp_path / "before")
+    keys = VAULT_TABLES.tables["person_keys"]
+    damaged = update(keys).where(keys.c.person_id == "ann", keys.c.purpose == TRAIL).values(wrapped=b"?" * 60)
+    with store.vault.database.writing() as rows:
+        assert rows._connection.execute(damaged).rowcount == 1
+    done = back_up(store, tmp_path / "backup")
+    assert (done.persons, done.templates, done.unreadable) == (2, 1, 1)
+    assert restore(opened("second"), tmp_path / "backup").persons == 2
+
+
 def test_no_seq_is_given_out_twice(store, opened, tmp_path):
     done = back_up(store, tmp_path / "backup")
     other = opened("second")
@@ -202,6 +227,34 @@ def test_a_file_that_is_there_is_not_written_over(store, tmp_path):
         back_up(store, tmp_path / "backup")
     assert (tmp_path / "backup").read_text() == "precious"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def without_links(draft, path):
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_a_file_system_without_hard_links_takes_a_backup_too(store, opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", without_links)
+    back_up(store, tmp_path / "backup")
+    assert restore(opened("second"), tmp_path / "backup").persons == 3
+    assert stat.S_IMODE((tmp_path / "backup").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("link", [os.link, without_links], ids=["links", "no links"])
+def test_a_file_that_came_meanwhile_is_not_written_over(store, tmp_path, monkeypatch, link):
+    monkeypatch.setattr(os, "link", link)
+    with pytest.raises(Misconfigured, match="by now"):
+        back_up(store, tmp_path / "backup", told=lambda persons: (tmp_path / "backup").write_text("precious"))
+    assert (tmp_path / "backup").read_text() == "precious"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_its_name_is_on_the_disk_before_anybody_hears_of_it(store, tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(backup, "sync_folder", lambda folder: synced.append((folder, (tmp_path / "backup").exists())))
+    back_up(store, tmp_path / "backup")
+    assert synced == [(tmp_path, True)]
 
 
 def rewritten(path: Path, change) -> Path:

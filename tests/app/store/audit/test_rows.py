@@ -6,11 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 import app
 from app.domain.actor import acting_as
 from app.domain.audit import GENESIS, AuditFilter, Entry, Line, Link
+from app.errors import SealBroken
 from app.store.memory.vault import MemoryVault
+from app.store.vault.rows import PERSON_KEYS
 
 ROOT = Path(app.__file__).parents[1]
 
@@ -26,6 +29,28 @@ def write(store, noon):
         return seq
 
     return append
+
+
+@pytest.fixture
+def break_key(store, monkeypatch):
+    """Makes every key of a person one that cannot be unwrapped."""
+
+    def break_(person_id):
+        if isinstance(store.vault, MemoryVault):
+            whole = store.vault.key
+
+            def key(whose, purpose):
+                if whose == person_id:
+                    raise SealBroken
+                return whole(whose, purpose)
+
+            monkeypatch.setattr(store.vault, "key", key)
+            return
+        with store.vault.database.writing() as rows:
+            altered = update(PERSON_KEYS).where(PERSON_KEYS.c.person_id == person_id).values(wrapped=bytes(60))
+            assert rows._connection.execute(altered).rowcount
+
+    return break_
 
 
 def page(store, before=None, limit=100, **which):
@@ -161,6 +186,21 @@ def test_of_somebody_erased_before_it_could_be_written_only_that_it_happened_is(
     record = page(store)[0]
     assert (record.line.subject, record.line.sealed, record.line.key_id) == (None, None, None)
     assert record.line.facts == {"threshold": 0.5, "person": "erased"}
+
+
+def test_of_somebody_whose_key_cannot_be_read_only_that_it_happened_is_and_others_are_untouched(
+    store, write, noon, break_key
+):
+    write(person_id="per_1")
+    break_key("per_1")
+    with store.write() as uow:
+        first = Entry("x", noon, person_id="per_1", private={"similarity": 0.5}, facts={"threshold": 0.5})
+        uow.audit.append(first, Entry("x", noon, person_id="per_2", private={"similarity": 0.75}))
+        uow.commit()
+    two, one = page(store, limit=2)
+    assert (one.line.subject, one.line.sealed, one.line.key_id) == (None, None, None)
+    assert one.line.facts == {"threshold": 0.5, "person": "unreadable"}
+    assert (two.person_id, two.private) == ("per_2", {"similarity": 0.75})
 
 
 def test_lets_go_of_a_beginning_and_goes_on_behind_the_anchor(store, write):

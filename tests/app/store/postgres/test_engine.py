@@ -359,3 +359,30 @@ def test_a_process_that_stops_in_the_middle_holds_nobody_up_for_long(postgres_ur
         stop_in_the_middle()
     with other.read() as uow:
         assert [uow.people.get(f"per_{n}") is not None for n in (1, 2)] == [False, True]
+
+
+def test_a_frozen_read_whose_server_is_lost_fails_and_never_goes_on_at_another_moment(
+    make_store, postgres_url, end_connections, person
+):
+    store = make_store(postgres_url)
+    with store.read() as uow:
+        assert uow.people.count() == 0
+
+    def read_on():
+        with store.frozen() as uow:
+            assert uow.people.count() == 0
+            with store.write() as writing:
+                writing.people.add(person())
+                writing.commit()
+            assert uow.people.count() == 0
+            end_connections()
+            uow.people.count()
+
+    with pytest.raises(StoreAway):
+        read_on()
+    with store.frozen() as uow:
+        assert uow.people.count() == 1
+    # One that was kept and ended since is no reason to fail: nothing has been read on it yet.
+    end_connections()
+    with store.frozen() as uow:
+        assert uow.people.count() == 1

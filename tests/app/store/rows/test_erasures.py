@@ -25,15 +25,15 @@ def test_takes_the_proof_later(store, receipt, missed):
         uow.erasures.add(receipt)
         uow.commit()
     with store.write() as uow:
-        uow.erasures.prove("era_1", search_missed=missed, index_seq=9)
+        uow.erasures.prove("era_1", search_missed=missed, index_seq=9, snapshots=1)
         uow.commit()
     with store.read() as uow:
         proved = uow.erasures.get("era_1")
     assert proved.search_missed is missed
     assert proved.index_seq == 9
-    assert proved.removed == receipt.removed
+    assert proved.removed == {"templates": 2, "crops": 0, "snapshots": 1}
 
 
 def test_refuses_to_prove_what_is_not_there(store):
     with store.write() as uow, pytest.raises(UnknownErasure):
-        uow.erasures.prove("era_1", search_missed=True, index_seq=1)
+        uow.erasures.prove("era_1", search_missed=True, index_seq=1, snapshots=0)

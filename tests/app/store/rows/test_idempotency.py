@@ -65,6 +65,13 @@ def test_what_was_forgotten_may_be_tried_again(store, record):
     assert stored(store) is None
 
 
+def test_a_kept_answer_is_not_forgotten_by_whoever_does_not_know_that_it_is_kept(store, record):
+    write(store, lambda rows: rows.start(record))
+    write(store, lambda rows: rows.finish(answered(record), ["ann"]))
+    write(store, lambda rows: rows.forget(record))
+    assert stored(store) == answered(record)
+
+
 def test_a_person_takes_along_every_answer_that_tells_of_them(store, record):
     for id_, persons in (("r1", ["ann", "ann"]), ("r2", ["bob", "ann"]), ("r3", ["bob"])):
         one = replace(record, id=id_)

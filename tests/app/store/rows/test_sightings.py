@@ -31,6 +31,15 @@ def test_finds_who_was_neither_enrolled_nor_changed_nor_given_a_template_nor_see
         assert unseen(people, noon + days * DAY + timedelta(microseconds=1)) == everybody[: days + 1]
 
 
+def test_one_person_is_unseen_exactly_when_the_list_would_name_them(people, noon):
+    with people.read() as uow:
+        for days in range(5):
+            for since in (noon + days * DAY, noon + days * DAY + timedelta(microseconds=1)):
+                named = unseen(people, since)
+                ids = ("per_1", "per_2", "per_3", "per_4", "nobody")
+                assert [id_ for id_ in ids if uow.sightings.is_unseen(id_, since)] == named
+
+
 def test_pages_in_order_of_id(people, noon):
     late = noon + 9 * DAY
     assert unseen(people, late, limit=2) == ["per_1", "per_2"]

@@ -50,7 +50,7 @@ def holders(store):
 def unable_to_shred(monkeypatch):
     """A vault that shreds nothing: what a process leaves behind that is killed right after the commit."""
 
-    def refuse(*person_ids):
+    def refuse(*person_ids, **more):
         raise Busy
 
     def of(store):
