@@ -74,7 +74,8 @@ def test_a_removed_template_leaves_too(sql_store, sealed, person, template, file
     assert blob not in files()
 
 
-def test_a_reader_in_the_way_does_not_fail_the_erasure__the_next_commit_sweeps(sql_store, person, files, url):
+def test_a_reader_in_the_way_does_not_fail_the_erasure__a_later_commit_sweeps(sql_store, person, files, monkeypatch):
+    monkeypatch.setattr("app.store.sqlite.SWEEP_AGAIN_S", 0.0)
     with sql_store.write() as uow:
         uow.people.add(person(name=NAME))
         uow.people.add(person("per_2"))
