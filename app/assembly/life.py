@@ -18,6 +18,7 @@ from app.assembly.parts import Parts, ReaderAtWork, RebuiltGallery, build_parts,
 from app.domain.actor import SERVICE
 from app.domain.audit import Entry
 from app.errors import Misconfigured
+from app.inference.footprint import give_back
 from app.routes import (
     metrics,
 )
@@ -33,6 +34,7 @@ from app.worker.upkeep import keep_up
 
 LONGEST_PAUSE_S = 30.0
 TELL_EVERY_S = 1.0
+GIVE_BACK_EVERY_S = 10.0
 # Fewer templates are read from the rows in less than a second.
 LEAST_KEPT = 5000
 
@@ -64,6 +66,7 @@ def lifespan_of(
             asyncio.create_task(_tell(parts.reader, desk.trail, app.state.metrics)),
             asyncio.create_task(_keep(parts.gallery, gate, settings.snapshot_every_s, log)),
             asyncio.create_task(_upkeep(desk, gate, log)),
+            asyncio.create_task(_give_back()),
         ]
         batch_loop = _batch_loop(settings, desk, gate, log)
         batch_loop.start()
@@ -135,6 +138,12 @@ def _started(settings: Settings, parts: Parts) -> Entry:
         "version": version_here(),
     }
     return Entry("service.started", parts.clock.now(), facts=facts, actor=SERVICE)
+
+
+async def _give_back() -> None:
+    while True:
+        await asyncio.sleep(GIVE_BACK_EVERY_S)
+        await anyio.to_thread.run_sync(give_back)
 
 
 async def _upkeep(desk: Desk, gate: Gate, log: Log) -> None:

@@ -11,6 +11,17 @@ ARENAS = 2
 SHAPES = 512
 
 
+def give_back() -> bool:
+    """Hands memory that is held for nothing back to the system, some ten milliseconds; whether there was any.
+
+    The allocator keeps what a large picture needed as long as anything lies above it.
+    """
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False
+
+
 def bound_footprint() -> bool:
     """Bounds what this process keeps; before the first network runs. Whether the allocator took its part.
 

@@ -43,6 +43,35 @@ def test_many_threads_share_few_heaps():
     assert heaps("bound") <= 2 < heaps()
 
 
+HELD = """
+import ctypes
+from pathlib import Path
+from app.inference.footprint import give_back
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+# Small pieces, so that all of it lies in the heap, and one more on top that keeps the heap as long as it is.
+pieces = [libc.malloc(60_000) for _ in range(2000)]
+for piece in pieces:
+    ctypes.memset(piece, 1, 60_000)
+top = libc.malloc(60_000)
+for piece in pieces:
+    libc.free(piece)
+before = resident()
+assert give_back()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_what_is_held_for_nothing_goes_back_to_the_system():
+    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 100_000_000
+
+
 def test_what_the_environment_says_stays():
     from app.inference.footprint import bound_footprint
 
