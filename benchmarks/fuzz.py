@@ -5,9 +5,7 @@ python -m benchmarks.fuzz [--pictures 20000] [--clients 4] [--seed 1]
 
 import argparse
 import json
-import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,17 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+from benchmarks.growth import Size, growth, growth_as_text, size_after
 from benchmarks.machine import describe, machine
 from benchmarks.mutations import mutated, seeds
 from benchmarks.picture import picture
-from benchmarks.report import report, table, verdict
+from benchmarks.report import report, table
 from benchmarks.service import REPOSITORY, Service
 
 WARM_UP = 2000
-MOST_GROWTH = 0.05
-# Longer than the service waits before it gives memory back.
-REST_S = 12.0
-MIB = 2**20
 PATHS = ("/detect", "/identify")
 
 
@@ -50,7 +45,6 @@ def main() -> None:
         )
         recognized = service.post_picture("/identify", picture())["decision"]
         same_process = service.pid == pid
-    warm = [at_rest for done, _, at_rest in curve if done >= min(WARM_UP, asked.pictures)]
     result = {
         "machine": facts,
         "pictures": asked.pictures,
@@ -59,26 +53,21 @@ def main() -> None:
         "faults": sum(count for answer, count in answers.items() if answer.startswith("5")),
         "same_process": same_process,
         "recognized_afterwards": recognized == "recognized",
-        "curve": curve,
-        "greatest_to_first": max(warm) / warm[0],
+        **growth(curve, WARM_UP),
     }
     report("fuzz", result, as_text(result))
 
 
-def feed(service: Service, pictures: Iterable[bytes], clients: int) -> tuple[list[tuple[int, int, int]], Counter[str]]:
-    """(pictures sent, resident bytes just then, and at rest) as it goes on; how often each status and code came."""
+def feed(service: Service, pictures: Iterable[bytes], clients: int) -> tuple[list[Size], Counter[str]]:
+    """The size after each 2,000 pictures; how often each status and code came."""
     answers: Counter[str] = Counter()
-    curve: list[tuple[int, int, int]] = []
+    curve: list[Size] = []
     pending, done = iter(pictures), 0
     with ThreadPoolExecutor(clients) as pool:
         while batch := list(islice(pending, WARM_UP)):
             answers.update(pool.map(lambda image: _answer(service, image), batch))
             done += len(batch)
-            busy = service.resident_bytes()
-            # What the pictures at hand needed is no growth: the service hands it back when it has nothing to do.
-            time.sleep(REST_S)
-            curve.append((done, busy, service.resident_bytes()))
-            print(f"{done:6} {busy / MIB:8.1f} {curve[-1][2] / MIB:8.1f} MiB {dict(answers)}", file=sys.stderr)
+            curve.append(size_after(service, done))
     return curve, answers
 
 
@@ -109,16 +98,7 @@ def as_text(result: dict[str, Any]) -> str:
             f"{result['pictures']} broken pictures, seed {result['seed']}: {result['faults']} faults (5xx); afterwards "
             f"{afterwards}, and {known} whom it knew.",
             table(("answer", "times"), Counter(result["answers"]).most_common()),
-            table(
-                ("pictures", "resident MiB just then", "at rest"),
-                [(done, f"{busy / MIB:.1f}", f"{at_rest / MIB:.1f}") for done, busy, at_rest in result["curve"]],
-            ),
-            verdict(
-                f"greatest resident size at rest after {WARM_UP} / that at {WARM_UP}",
-                result["greatest_to_first"],
-                1 + MOST_GROWTH,
-                at_least=False,
-            ),
+            *growth_as_text(result, "pictures"),
         )
     )
 

@@ -6,7 +6,6 @@ python -m benchmarks.memory [--requests 10000] [--clients 4]
 import argparse
 import io
 import random
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +16,10 @@ from PIL import Image, ImageEnhance
 
 from app.settings import Settings
 from benchmarks.gallery import fill, strangers
+from benchmarks.growth import Size, growth, growth_as_text, size_after
 from benchmarks.machine import describe, machine
 from benchmarks.picture import SOURCE, picture
-from benchmarks.report import report, table, verdict
+from benchmarks.report import report
 from benchmarks.service import Service
 from models import weights
 
@@ -27,10 +27,8 @@ PERSONS = 10_000
 PICTURES = 400
 LEAST_PX, MOST_PX = 120, 1600
 FORMS = ("JPEG", "PNG", "WEBP")
-POINTS = 20
+POINTS = 10
 WARM_UP = 1000
-MOST_GROWTH = 0.05
-MIB = 2**20
 
 
 def main() -> None:
@@ -47,15 +45,13 @@ def main() -> None:
             service.post_picture("/enroll", picture(), name="Somebody")
             info = service.get("/info")
             curve, answers = grow(service, varied_pictures(random.Random(1)), asked.requests, asked.clients)
-    sizes = [size for done, size in curve if done >= min(WARM_UP, asked.requests)]
     result = {
         "machine": facts,
         "info": info,
         "requests": asked.requests,
         "clients": asked.clients,
         "answers": answers,
-        "curve": curve,
-        "greatest_to_first": max(sizes) / sizes[0],
+        **growth(curve, WARM_UP),
     }
     report("memory", result, as_text(result))
 
@@ -79,12 +75,10 @@ def varied_pictures(chance: random.Random) -> list[bytes]:
     return made
 
 
-def grow(
-    service: Service, pictures: list[bytes], requests: int, clients: int
-) -> tuple[list[tuple[int, int]], dict[str, int]]:
-    """(requests done, resident bytes) at twenty points and after the warming up; how many answers of each status."""
+def grow(service: Service, pictures: list[bytes], requests: int, clients: int) -> tuple[list[Size], dict[str, int]]:
+    """The size at ten points and after the warming up; how many answers of each status."""
     answers: dict[str, int] = {}
-    curve: list[tuple[int, int]] = []
+    curve: list[Size] = []
     points = sorted({WARM_UP, *(requests * n // POINTS for n in range(1, POINTS + 1))} & set(range(1, requests + 1)))
     done = 0
     with ThreadPoolExecutor(clients) as pool:
@@ -93,8 +87,7 @@ def grow(
             for status in pool.map(lambda image: _status_of(service, image), turn):
                 answers[status] = answers.get(status, 0) + 1
             done = point
-            curve.append((done, service.resident_bytes()))
-            print(f"{done:6} {curve[-1][1] / MIB:8.1f} MiB", file=sys.stderr)
+            curve.append(size_after(service, done))
     return curve, answers
 
 
@@ -116,13 +109,7 @@ def as_text(result: dict[str, Any]) -> str:
         (
             describe(result["machine"], result["info"]),
             f"{result['requests']} identifies from {result['clients']} clients: {answers}.",
-            table(("identifies", "resident MiB"), [(done, f"{size / MIB:.1f}") for done, size in result["curve"]]),
-            verdict(
-                f"greatest resident size after {WARM_UP} / that at {WARM_UP}",
-                result["greatest_to_first"],
-                1 + MOST_GROWTH,
-                at_least=False,
-            ),
+            *growth_as_text(result, "identifies"),
         )
     )
 
