@@ -68,7 +68,7 @@ def measured() -> Constants:
         look_ms=load["service_cpu_ms"],
         search_ms=tuple((size["size"], size["ways"]["onelook"]["cpu_ms"]) for size in sizes),
         template_bytes=max(size["ways"]["onelook"]["bytes"] for size in sizes),
-        # The last point of its curve: after 10,000 requests, with the templates of that run, which are few.
+        # With the templates of that run, which are few.
         process_bytes=max(size["busy"] for size in memory["curve"]),
         head_ms=durable["head_us"]["p50"] / 1000,
         write_ms=durable["enrolment_ms"]["p50"],
