@@ -12,6 +12,7 @@ from app.cli import (
     identify,
     keys,
     migrate,
+    reembed,
     retain,
     serve,
     share,
@@ -38,6 +39,7 @@ for verb in (
     doctor.doctor,
     backing_up.backup,
     backing_up.restore,
+    reembed.reembed,
     retain.retain,
 ):
     app.command()(verb)

@@ -3,9 +3,13 @@
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.cli.finding import Finding, failure, ok, warning
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.ports import UnitOfWork
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 LENGTH_TOLERANCE = 1e-3
@@ -97,10 +101,11 @@ def templates(settings: Settings) -> Finding:
         return warning("the schema is not up to date: `onelook migrate`, and check again")
     if vault is None:
         return ok("nobody is enrolled yet, or by an earlier version: the next start seals those templates anew")
-    active = model_id(settings.model, flip=settings.flip_averaging)
+    wanted = model_id(settings.model, flip=settings.flip_averaging)
     store = SqlStore(url, vault)
     try:
         with store.read() as uow:
+            active = _served(uow, wanted)
             every, of_model = uow.templates.count(), sum(1 for _ in uow.templates.of_model(active))
     except StoreAway:
         return warning("the database cannot be reached: see above")
@@ -110,9 +115,19 @@ def templates(settings: Settings) -> Finding:
         store.close()
     if of_model < every:
         others = every - of_model
-        text = f"{others} of {every} were made by another model or setting (ONELOOK_FLIP_AVERAGING), and match nobody"
+        text = f"{others} of {every} are not of {active}, which is served, and match nobody: enrol those persons anew"
         return failure(text) if not of_model else warning(text)
+    if every and active != wanted:
+        return warning(f"{wanted} is wanted, and {active} is served until re-embedding: run `onelook reembed`")
     return ok(f"{every}, each of them opens")
+
+
+def _served(uow: "UnitOfWork", wanted: str) -> str:
+    """The model that the home is, or will be, served by."""
+    served, models = uow.models.served(), uow.templates.models()
+    if served is not None and models:
+        return served.model_id
+    return next(iter(models)) if len(models) == 1 else wanted
 
 
 def _processor_flags() -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class ScriptedReader:
         self.before_reading()
         if image not in self.readings:
             raise UnreadableImage
-        return Reading(640, 480, self.readings[image], ReadingTimes(0.1, 1.0, 2.0, 0.5, 3.0))
+        return Reading(640, 480, self.readings[image], ReadingTimes(0.1, 1.0, 2.0, 0.5, 3.0), self.model_id)
 
     def waiting(self) -> int:
         return 0

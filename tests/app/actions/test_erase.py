@@ -141,9 +141,9 @@ def test_a_person_who_is_still_found_or_held_is_told_and_reported(enrolled, eras
     enrolled("ann")
 
     class Stubborn:
-        catch_up, drop_snapshot = gallery.catch_up, gallery.drop_snapshot
+        catch_up, drop_snapshot, served = gallery.catch_up, gallery.drop_snapshot, gallery.served
 
-        def search(self, vector, k, among="all"):
+        def search(self, vector, k, among="all", *, model_id=None):
             return kept if still == "found" else []
 
         def holds_any(self, ids):

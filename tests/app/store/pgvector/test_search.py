@@ -263,7 +263,7 @@ def crowded(store, searched_url):
 
 def test_the_graph_answers_for_many_and_every_vector_is_compared_for_few(crowded, store, searched_url):
     reports = []
-    gallery = PgVectorGallery(store, "model", reports.append, bound=100, least=0.5)
+    gallery = PgVectorGallery(store, "model", reports.append, bound=100, least=lambda: 0.5)
     gallery.rebuild()
     assert "ix_template_vectors_graph" in plan(searched_url, crowded[7], vector_search.queries.NEAR)
     assert "ix_template_vectors_graph" not in plan(searched_url, crowded[7], vector_search.queries.EXACT)
