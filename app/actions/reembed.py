@@ -186,6 +186,8 @@ class _Attempt:
             waiting = uow.models.waiting(self._to, unreadable=lambda template_id: None)
             while not self.lease.halted.is_set() and (piece := list(islice(waiting, PIECE))):
                 self.lease.make_way(self.run_.waiting)
+                if self.lease.halted.is_set():
+                    break
                 done += self._embed(piece)
                 self.progress(done, max(done, of))
         return done - before

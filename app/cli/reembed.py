@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.cli.home import open_desk
+from app.cli.home import note, open_desk, open_rows
 from app.cli.plainly import REFUSED, shown, told
 from app.settings import Settings
 
@@ -28,6 +28,9 @@ def reembed(
         bool, typer.Option("--without-them", help="leave those behind of whom no crop is kept: they are found no more")
     ] = False,
     list_only: Annotated[bool, typer.Option("--list", help="only list of whom no crop is kept")] = False,
+    forget_crops: Annotated[
+        bool, typer.Option("--forget-crops", help="only delete every kept crop: nobody can be embedded anew after it")
+    ] = False,
 ) -> None:
     """Embed every template anew, from the kept crops, by the model that the settings name; then cut over to it.
 
@@ -35,6 +38,9 @@ def reembed(
     from the next request on. Run it again after an interruption: it goes on.
     """
     settings = Settings.read()
+    if forget_crops:
+        _forget_crops(settings)
+        return
     with open_desk(settings) as desk:
         served, wanted = desk.gallery.served, desk.wanted_model_id
         if served.model_id == wanted:
@@ -56,6 +62,15 @@ def reembed(
     typer.echo(f"{wanted} is served now: {result['templates']} templates, {result['persons_left_behind']} left behind")
     if result["unreadable_crops"]:
         typer.echo(f"{result['unreadable_crops']} crops could not be opened: run `onelook doctor`", err=True)
+
+
+def _forget_crops(settings: Settings) -> None:
+    with open_rows(settings) as store:
+        with store.write() as uow:
+            count = uow.crops.forget_all()
+            uow.commit()
+        note(store, "crops.forgotten", crops=count)
+    typer.echo(f"{count} crops deleted")
 
 
 def _list(desk: "Desk", left: "LeftBehind") -> None:
