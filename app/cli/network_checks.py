@@ -3,13 +3,9 @@
 import tomllib
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from app.cli.finding import Finding, failure, ok, warning
 from app.settings import Settings
-
-if TYPE_CHECKING:
-    from app.ports import UnitOfWork
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 LENGTH_TOLERANCE = 1e-3
@@ -105,7 +101,8 @@ def templates(settings: Settings) -> Finding:
     store = SqlStore(url, vault)
     try:
         with store.read() as uow:
-            active = _served(uow, wanted)
+            served, models = uow.models.served(), uow.templates.models()
+            active = served.model_id if served is not None and models else min(models, default=wanted)
             every, of_model = uow.templates.count(), sum(1 for _ in uow.templates.of_model(active))
     except StoreAway:
         return warning("the database cannot be reached: see above")
@@ -113,21 +110,26 @@ def templates(settings: Settings) -> Finding:
         return warning("the schema is not up to date: `onelook migrate`, and check again")
     finally:
         store.close()
+    if served is None and len(models) > 1:
+        return failure(f"they are of {', '.join(sorted(models))}: restore a backup from before they were mixed")
     if of_model < every:
         others = every - of_model
         text = f"{others} of {every} are not of {active}, which is served, and match nobody: enrol those persons anew"
         return failure(text) if not of_model else warning(text)
-    if every and active != wanted:
-        return warning(f"{wanted} is wanted, and {active} is served until re-embedding: run `onelook reembed`")
-    return ok(f"{every}, each of them opens")
+    return ok(f"{every}, each of them opens") if active == wanted else _another(active, wanted)
 
 
-def _served(uow: "UnitOfWork", wanted: str) -> str:
-    """The model that the home is, or will be, served by."""
-    served, models = uow.models.served(), uow.templates.models()
-    if served is not None and models:
-        return served.model_id
-    return next(iter(models)) if len(models) == 1 else wanted
+def _another(active: str, wanted: str) -> Finding:
+    """What is to be said of a home that is served by another model than the settings name."""
+    from models.errors import WeightsError
+    from models.weights import named
+
+    text = f"{wanted} is wanted, and {active} is served until re-embedding"
+    try:
+        named(active)
+    except WeightsError as e:
+        return failure(f"{text}; {e}, then run `onelook reembed`")
+    return warning(f"{text}: run `onelook reembed`")
 
 
 def _processor_flags() -> tuple[str, ...]:

@@ -57,7 +57,7 @@ class BackedUp:
 def back_up(store: SqlStore, path: Path, *, told: Callable[[int], object] = lambda persons: None) -> BackedUp:
     """Writes everything that is stored at one moment to `path`, whole or not at all, readable for its owner alone.
 
-    Not in it: the keys of people, requests that may be repeated, jobs under way and what a re-embedding has prepared, and
+    Not in it: the keys of people, requests that may be repeated, jobs under way, what a re-embedding has prepared, and
     what cannot be opened, which is counted. told: the persons written so far.
     Raises Misconfigured where the file is there already, OSError.
     """
