@@ -14,6 +14,7 @@ from app.routes import (
     audit,
     batches,
     calibration,
+    calibrations,
     detect,
     docs,
     enroll,
@@ -42,7 +43,7 @@ from app.settings import Settings
 RESOURCES = (
     *(detect, enroll, batches, verify, identify),
     *(persons, templates, erasures, galleries, identities, export),
-    *(audit, keys, calibration, reembeddings, health, info, metrics, docs),
+    *(audit, keys, calibration, calibrations, reembeddings, health, info, metrics, docs),
 )
 
 

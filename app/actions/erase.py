@@ -1,5 +1,6 @@
 """Erased means erased: rows, keys, index, and a search that proves it (DESIGN, rule 9)."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -7,6 +8,7 @@ from datetime import datetime
 from app.actions import entries
 from app.actions.people import found
 from app.domain.gallery import Within
+from app.domain.job import CALIBRATION, ENROLL_BATCH
 from app.domain.particulars import RECEIPT, is_id
 from app.domain.person import Receipt, Template
 from app.errors import Corrupt, UnknownErasure
@@ -16,7 +18,6 @@ from app.ports import Clock, Gallery, Identifiers, Store, UnitOfWork
 NEVER_KEPT = (
     "photos",
     "style_files",
-    "calibration_files",
     "outbox",
     "edge_bundles",
     "retained_messages",
@@ -62,11 +63,11 @@ class Erase:
             # Who was merged into this person is the same one.
             every = (person_id, *uow.identities.absorbed(person_id))
             keys = sum(uow.people.keys(id_) for id_ in every)
-            batch_files = sum(uow.batches.erase(id_) for id_ in every)
+            files: Counter[str] = sum((Counter(uow.batches.erase(id_)) for id_ in every), Counter())
             crops = uow.crops.count(person_id)
             removed = {"templates": uow.people.erase(person_id), "keys": keys, "index_rows": held, "crops": crops}
             removed |= dict.fromkeys(NEVER_KEPT, 0)
-            removed["batch_files"] = batch_files
+            removed["batch_files"], removed["calibration_files"] = files[ENROLL_BATCH], files[CALIBRATION]
             removed["idempotency_records"] = sum(uow.idempotency.forget_person(id_) for id_ in every)
             # Nobody else writes meanwhile: the head that this transaction sees is the seq that it commits.
             seq = uow.changes.head()

@@ -78,9 +78,9 @@ class Lease:
         self.halted = threading.Event()
         self._alive_at = self._beaten_at = time.monotonic()
 
-    def get_on(self) -> None:
-        """Told by whoever works on it that a step is begun."""
-        self._alive_at = time.monotonic()
+    def get_on(self, for_s: float = 0.0) -> None:
+        """Told by whoever works on it that a step is begun; for_s: seconds that it may take beyond the usual."""
+        self._alive_at = time.monotonic() + for_s
 
     def look(self) -> None:
         """Renews the lease while somebody is getting on, and hears whether to stop. Raises Overtaken."""
@@ -136,7 +136,15 @@ class Lease:
         if not uow.jobs.advance(self.job.id, self.token, by):
             raise Overtaken
 
-    def end(self, uow: UnitOfWork, kept: timedelta, told: Told, *, error: OnelookError | None = None) -> bool:
+    def end(
+        self,
+        uow: UnitOfWork,
+        kept: timedelta,
+        told: Told,
+        *,
+        error: OnelookError | None = None,
+        result: dict[str, Any] | None = None,
+    ) -> bool:
         """Ends the job as it was halted, or failed, or came to its end, or queues it again where the process stops.
 
         As part of a transaction; whether it has ended now.
@@ -151,7 +159,9 @@ class Lease:
             code, detail, members = told(error)
             problem = {"code": code, "detail": detail, **members}
         now = self._clock.now()
-        return uow.jobs.end(self.job.id, ending, token=self.token, at=now, expires_at=now + kept, error=problem)
+        return uow.jobs.end(
+            self.job.id, ending, token=self.token, at=now, expires_at=now + kept, error=problem, result=result
+        )
 
     def _beat(self) -> None:
         until = self._clock.now() + timedelta(seconds=LEASE_S)
@@ -237,19 +247,30 @@ def owner_of(store: Store, clock: Clock, job: Job, scope: str) -> Within:
     return key.galleries
 
 
-def tidy_jobs(store: Store, clock: Clock, kind: str, kept: timedelta, report: Callable[[str], object]) -> None:
-    """Ends jobs of that kind that nobody will begin again, and forgets those that have expired."""
+def tidy_jobs(
+    store: Store,
+    clock: Clock,
+    kind: str,
+    kept: timedelta,
+    report: Callable[[str], object],
+    ended: Callable[[UnitOfWork, Job], object] = lambda uow, job: None,
+) -> None:
+    """Ends jobs of that kind that nobody will begin again, and forgets those that have expired.
+
+    ended: called with a job that this ended, in the transaction that does.
+    """
     now = clock.now()
     with store.read() as uow:
         given_up = uow.jobs.given_up(kind, now)
     for job in given_up:
-        _give_up(store, clock, job, kept, report)
+        _give_up(store, clock, job, kept, ended)
+        report(f"the job {job.id} was given up")
     with store.write() as uow:
         if uow.jobs.forget(kind, now):
             uow.commit()
 
 
-def _give_up(store: Store, clock: Clock, job: Job, kept: timedelta, report: Callable[[str], object]) -> None:
+def _give_up(store: Store, clock: Clock, job: Job, kept: timedelta, ended: Callable[[UnitOfWork, Job], object]) -> None:
     now = clock.now()
     cancelled = job.cancel_asked
     detail = (
@@ -260,6 +281,6 @@ def _give_up(store: Store, clock: Clock, job: Job, kept: timedelta, report: Call
     error = None if cancelled else {"code": "internal", "detail": detail}
     with store.write() as uow:
         ending: Status = "cancelled" if cancelled else "failed"
-        uow.jobs.end(job.id, ending, token=job.token, at=now, expires_at=now + kept, error=error)
+        if uow.jobs.end(job.id, ending, token=job.token, at=now, expires_at=now + kept, error=error):
+            ended(uow, job)
         uow.commit()
-    report(f"the job {job.id} was given up: it is {ending}")

@@ -37,7 +37,9 @@ class Content(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SubmitBatch:
-    """Takes a batch in. The same content with the same parameters from the same owner is the same job.
+    """Takes in a batch, or what another kind of job is done on.
+
+    The same content with the same parameters from the same owner is the same job.
 
     A job that ended in failure or was cancelled goes on where it stopped; one that succeeded is left as it is, unless
     what was refused shall be tried again. Nobody who was erased meanwhile comes back. Raises UnreadableBatch,
@@ -49,6 +51,7 @@ class SubmitBatch:
     clock: Clock
     identifiers: Identifiers
     kept: timedelta
+    kind: str = ENROLL_BATCH
 
     def __call__(
         self,
@@ -67,14 +70,14 @@ class SubmitBatch:
         with self.store.read() as uow:
             for gallery in parameters.get("defaults", {}).get("galleries", ()):
                 known_gallery(uow, gallery, within)
-            held = uow.jobs.of(owner, ENROLL_BATCH, digest)
+            held = uow.jobs.of(owner, self.kind, digest)
         if held is not None and not self._needs(held, retry):
             job = self._go_on(held, retry)
             if job is not None:
                 return job
         items = content.items()
         with self.store.write() as uow:
-            held = uow.jobs.of(owner, ENROLL_BATCH, digest)
+            held = uow.jobs.of(owner, self.kind, digest)
             job = self._begin(uow, owner, digest, parameters, items) if held is None else held
             if held is not None:
                 if retry:
@@ -102,7 +105,7 @@ class SubmitBatch:
         now = self.clock.now()
         job = Job(
             id=self.identifiers.new("job"),
-            kind=ENROLL_BATCH,
+            kind=self.kind,
             owner=owner,
             digest=digest,
             parameters=parameters,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from app.actions.jobs import tidy_jobs
-from app.domain.job import ENROLL_BATCH
-from app.ports import Clock, Spool, Store
+from app.domain.job import ENROLL_BATCH, Job
+from app.ports import Clock, Spool, Store, UnitOfWork
 
 # An upload, or a file whose row was never committed, that is older than any that is still on its way.
 LEFT_BEHIND_S = 24 * 3600.0
@@ -28,7 +28,8 @@ def let_file_go(store: Store, spool: Spool, job_id: str, *, unknown_too: bool = 
 class TidyBatches:
     """Ends what nobody will begin again, forgets what has expired, and deletes files that no job needs.
 
-    Photos of the erased are blanked in the files that lie here.
+    Photos of the erased are blanked in the files that lie here. ended: called with a job that this ended, in the
+    transaction that does.
     """
 
     store: Store
@@ -36,10 +37,12 @@ class TidyBatches:
     clock: Clock
     kept: timedelta
     report: Callable[[str], object]
+    kind: str = ENROLL_BATCH
+    ended: Callable[[UnitOfWork, Job], object] = lambda uow, job: None
 
     def __call__(self) -> None:
         """Does all of it; writes nothing where there is nothing to do."""
-        tidy_jobs(self.store, self.clock, ENROLL_BATCH, self.kept, self.report)
+        tidy_jobs(self.store, self.clock, self.kind, self.kept, self.report, self.ended)
         self.blank_erased()
         old = set(self.spool.sweep(LEFT_BEHIND_S))
         for job_id in self.spool.held():

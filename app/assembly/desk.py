@@ -11,6 +11,7 @@ from app.actions.audit import ListAudit, SignHead, VerifyAudit
 from app.actions.authenticate import Authenticate
 from app.actions.batch_item import EnrollItem
 from app.actions.batches import CancelBatch, FindBatch, ListItems
+from app.actions.calibrations import CancelCalibration, RunCalibration, find_calibration, forget_photos
 from app.actions.change_person import ChangePerson
 from app.actions.detect import Detect
 from app.actions.duplicates import FindDuplicates
@@ -37,7 +38,8 @@ from app.actions.verify import VerifyPair, VerifyPerson
 from app.assembly.parts import Parts
 from app.domain.actor import SERVICE
 from app.domain.audit import Entry
-from app.domain.job import REEMBEDDING
+from app.domain.job import CALIBRATION, REEMBEDDING
+from app.inference.measuring import measure
 from app.routes.budget import ByteBudget
 from app.routes.crew import Crew
 from app.routes.desk import Desk
@@ -64,14 +66,18 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
     trail = QueuedTrail(store, clock, log.warning)
     common = (store, gallery, reader, points, clock, ids, floor, log.warning, trail, settings.keep_crops)
     enroll, add_template = Enroll(*common), AddTemplate(*common)
-    spool = FileSpool(
-        settings.home / "batches",
-        Limits(settings.max_batch_items, settings.max_image_bytes, settings.max_batch_bytes),
-    )
+    limits = Limits(settings.max_batch_items, settings.max_image_bytes, settings.max_batch_bytes)
+    spool, labelled = FileSpool(settings.home / "batches", limits), FileSpool(settings.home / "calibrations", limits)
     kept = timedelta(hours=settings.batch_kept_hours)
     tidy_batches = TidyBatches(store, spool, clock, kept, log.warning)
     enroll_item = EnrollItem(store, enroll, add_template, told, log.warning)
-    erase = Erase(store, gallery, clock, ids, log.warning, tidy_batches.blank_erased)
+    tidy_calibrations = TidyBatches(store, labelled, clock, kept, log.warning, CALIBRATION, forget_photos)
+
+    def blank_files() -> None:
+        tidy_batches.blank_erased()
+        tidy_calibrations.blank_erased()
+
+    erase = Erase(store, gallery, clock, ids, log.warning, blank_files)
     return Desk(
         settings=settings,
         trail=trail,
@@ -105,6 +111,16 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
         find_reembedding=FindJob(store, clock, REEMBEDDING),
         cancel_reembedding=CancelJob(store, clock, REEMBEDDING, kept, give_up_next),
         tidy_reembeddings=partial(_tidy_reembeddings, store, clock, kept, log.warning),
+        submit_calibration=SubmitBatch(store, labelled, clock, ids, kept, CALIBRATION),
+        claim_calibration=ClaimJob(store, clock, ids, CALIBRATION),
+        run_calibration=RunCalibration(
+            *(store, reader, labelled, clock, kept, told, measure, reader.waiting),
+            ended=partial(let_file_go, store, labelled),
+        ),
+        find_calibration=find_calibration(store, clock),
+        cancel_calibration=CancelCalibration(store, labelled, clock, kept),
+        tidy_calibrations=tidy_calibrations,
+        calibration_spool=labelled,
         add_template=add_template,
         remove_template=RemoveTemplate(store, gallery, clock, log.warning),
         verify_person=VerifyPerson(store, gallery, reader, points, clock, floor, trail),

@@ -30,6 +30,7 @@ from app.routes.log import Log, describe_fault
 from app.routes.traces import SpanTraces
 from app.settings import Settings
 from app.worker.batch_work import BatchWork
+from app.worker.calibration_work import CalibrationWork
 from app.worker.loop import JobLoop, Work
 from app.worker.reembedding_work import ReembeddingWork
 from app.worker.upkeep import keep_up
@@ -190,9 +191,13 @@ def _loops(settings: Settings, desk: Desk, gate: Gate, log: Log) -> tuple[JobLoo
         at_once=max(1, desk.about.lanes - 1),
     )
     reembeddings = ReembeddingWork(desk.store, desk.claim_reembedding, desk.run_reembedding, desk.tidy_reembeddings)
+    calibrations = CalibrationWork(
+        desk.calibration_spool, desk.claim_calibration, desk.run_calibration, desk.tidy_calibrations
+    )
     return (
         loop(batches, "batches", desk.batches_due),
         loop(reembeddings, "reembeddings", desk.reembeddings_due),
+        loop(calibrations, "calibrations", desk.calibrations_due),
     )
 
 

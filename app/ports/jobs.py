@@ -116,7 +116,7 @@ class Jobs(Protocol):
 
 
 class Batches(Protocol):
-    """Rows of the items of bulk enrolments, by job and number."""
+    """Rows of the items of bulk enrolments, and of other jobs that photos were sent for, by job and number."""
 
     def add(self, job_id: str, items: Iterable[BatchItem]) -> None:
         """Inserts."""
@@ -154,8 +154,12 @@ class Batches(Protocol):
         """Makes every item that is neither stored as a template nor erased what `items` has it as."""
         ...
 
-    def erase(self, person_id: str) -> int:
-        """Blanks every item of that person, before the person's own rows are deleted; how many photos those were.
+    def clear(self, job_id: str) -> None:
+        """Deletes every item of that job."""
+        ...
+
+    def erase(self, person_id: str) -> dict[str, int]:
+        """Blanks every item of that person, before the person's own rows are deleted; kind of job -> how many photos.
 
         Theirs are all photos of a folder of which any was stored for that person, those that still wait too; those
         that wait in a folder named as the external_id; and those refused because they look like that person.

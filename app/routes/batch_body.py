@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from app.actions.enroll import Enrolment
 from app.errors import Busy, UnsupportedMedia
-from app.ports import Draft
+from app.ports import Draft, Spool
 from app.routes import body
 from app.routes.budget import Held
 from app.routes.desk import Desk
@@ -40,10 +40,11 @@ def form_of(request: Request) -> Form:
     return form
 
 
-async def receive(request: Request, desk: Desk, draft: Draft) -> None:
+async def receive(request: Request, desk: Desk, draft: Draft, spool: Spool) -> None:
     """Writes the whole body to the draft. A body that is cut short ends the request, and nothing is begun.
 
-    Raises BodyTooLarge as soon as it is, SlowBody, Crowded when too many are on their way, Busy without room.
+    spool: where it will lie. Raises BodyTooLarge as soon as it is, SlowBody, Crowded when too many are on their way,
+    Busy without room.
     """
     limit = desk.settings.max_batch_bytes
     declared = request.headers.get("content-length", "")
@@ -52,7 +53,7 @@ async def receive(request: Request, desk: Desk, draft: Draft) -> None:
     held = Held(desk.uploads)
     facts_of(request).at_end.append(held.give_back)
     held.take(1)
-    if len(await desk.on_spool(desk.spool.held)) >= MOST_FILES:
+    if len(await desk.on_spool(spool.held)) >= MOST_FILES:
         raise Busy("Too many batches are waiting: try again when some of them have ended.")
     size = 0
     try:

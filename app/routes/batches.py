@@ -105,7 +105,7 @@ async def submit_batch(request: Request) -> Response:
         return Answered(await _shown(desk, job.id, key, 200 if job.status == "succeeded" else 202))
 
     try:
-        await receive(request, desk, draft)
+        await receive(request, desk, draft, desk.spool)
         sent = Sent({}, {**asked, "retry": retry, "form": form, "content": draft.digest})
         return await once(request, desk, sent, submit)
     finally:

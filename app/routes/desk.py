@@ -11,6 +11,7 @@ from app.actions.add_template import AddTemplate
 from app.actions.audit import ListAudit, SignHead, VerifyAudit
 from app.actions.authenticate import Authenticate
 from app.actions.batches import CancelBatch, FindBatch, ListItems
+from app.actions.calibrations import CancelCalibration, RunCalibration
 from app.actions.change_person import ChangePerson
 from app.actions.detect import Detect
 from app.actions.duplicates import FindDuplicates
@@ -138,6 +139,13 @@ class Desk:
     find_reembedding: FindJob
     cancel_reembedding: CancelJob
     tidy_reembeddings: Callable[[], object]
+    submit_calibration: SubmitBatch
+    claim_calibration: ClaimJob
+    run_calibration: RunCalibration
+    find_calibration: FindJob
+    cancel_calibration: CancelCalibration
+    tidy_calibrations: TidyBatches
+    calibration_spool: Spool
     add_template: AddTemplate
     remove_template: RemoveTemplate
     verify_person: VerifyPerson
@@ -184,8 +192,9 @@ class Desk:
     spooling: Crew = field(default_factory=lambda: Crew(MOST_UPLOADS))
     # Set when a batch waits to be begun.
     batches_due: threading.Event = field(default_factory=threading.Event)
-    # The same for re-embeddings.
+    # The same for other kinds.
     reembeddings_due: threading.Event = field(default_factory=threading.Event)
+    calibrations_due: threading.Event = field(default_factory=threading.Event)
 
     async def on_rows(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that only reads rows, in a thread."""

@@ -71,8 +71,13 @@ class MemoryBatches:
         rows.items = {key: item for key, item in rows.items.items() if key[0] != job_id}
         self.add(job_id, [kept.get(item.number, item) for item in items])
 
-    def erase(self, person_id: str) -> int:
-        """Blanks every item of that person, before the person's own rows are deleted; how many photos those were."""
+    def clear(self, job_id: str) -> None:
+        """Deletes every item of that job."""
+        rows = self._uow.rows_to_change()
+        rows.items = {key: item for key, item in rows.items.items() if key[0] != job_id}
+
+    def erase(self, person_id: str) -> dict[str, int]:
+        """Blanks every item of that person, before the person's own rows are deleted; kind of job -> how many."""
         rows = self._uow.rows_to_change()
         templates = {template.id for template in rows.templates.values() if template.person_id == person_id}
         folders = {
@@ -82,7 +87,7 @@ class MemoryBatches:
             and (item.person_id == person_id or item.template_id in templates)
         }
         folder = rows.persons[person_id].external_id if person_id in rows.persons else None
-        count = 0
+        counts: dict[str, int] = {}
         for (job_id, number), item in list(rows.items.items()):
             theirs = item.person_id == person_id or (job_id, item.person) in folders
             to_come = item.status == "pending" and "/" in item.source and item.folder == folder
@@ -91,8 +96,9 @@ class MemoryBatches:
             rows.items[job_id, number] = BatchItem(number, item.person, "", "erased", place=item.place)
             if item.status == "pending":
                 rows.jobs[job_id] = replace(rows.jobs[job_id], step=rows.jobs[job_id].step + 1)
-            count += 1
-        return count
+            kind = rows.jobs[job_id].kind
+            counts[kind] = counts.get(kind, 0) + 1
+        return counts
 
     def erased_places(self, job_id: str) -> dict[int, Place]:
         """Number -> where the photo lies, for items of the erased whose place in the file was not blanked yet."""

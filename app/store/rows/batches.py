@@ -81,6 +81,7 @@ _BLANK = (
     .values(status="erased", source="", person_id=None, template_id=None, code=None, detail=None, members=None)
 )
 _STEPS = update(JOBS).where(JOBS.c.id == bindparam("job")).values(step=JOBS.c.step + bindparam("more_steps"))
+_KIND = select(JOBS.c.kind).where(JOBS.c.id == bindparam("job"))
 _ERASED_PLACES = _ROWS.where(BATCH_ITEMS.c.status == "erased", BATCH_ITEMS.c.place.is_not(None))
 _NO_PLACE = update(BATCH_ITEMS).where(*_ONE).values(place=None)
 _NOTE_PHOTO = insert(ENROLLED_PHOTOS)
@@ -154,16 +155,23 @@ class SqlBatches:
         self._connection.execute(_CLEAR, {"job": job_id})
         self.add(job_id, [held[item.number] if item.number in done else item for item in items])
 
-    def erase(self, person_id: str) -> int:
-        """Blanks every item of that person, before the person's own rows are deleted; how many photos those were."""
+    def clear(self, job_id: str) -> None:
+        """Deletes every item of that job."""
+        self._connection.execute(_CLEAR, {"job": job_id})
+
+    def erase(self, person_id: str) -> dict[str, int]:
+        """Blanks every item of that person, before the person's own rows are deleted; kind of job -> how many."""
         theirs = self._theirs(person_id)
         unsettled: dict[str, int] = {}
         for (job_id, number), status in theirs.items():
             self._connection.execute(_BLANK, {"job": job_id, "item": number})
             unsettled[job_id] = unsettled.get(job_id, 0) + (status == "pending")
+        counts: dict[str, int] = {}
         for job_id, count in unsettled.items():
             self._connection.execute(_STEPS, {"job": job_id, "more_steps": count})
-        return len(theirs)
+            kind = self._connection.execute(_KIND, {"job": job_id}).scalar_one()
+            counts[kind] = counts.get(kind, 0) + sum(job == job_id for job, _ in theirs)
+        return counts
 
     def _theirs(self, person_id: str) -> dict[tuple[str, int], str]:
         """(job id, number) -> status, of what an erasure blanks."""

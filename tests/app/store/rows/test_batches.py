@@ -105,7 +105,7 @@ def test_a_photo_is_known_as_long_as_its_template_is_stored(store, do, job, enro
 def test_erasing_blanks_every_photo_of_the_folder_the_waiting_ones_too(store, do, job, enrolled):
     enrolled("per_1", "tpl_1")
     do("settle", "job_1", 0, Outcome("enrolled", "per_1", "tpl_1"))
-    assert do("erase", "per_1") == 2
+    assert do("erase", "per_1") == {ENROLL_BATCH: 2}
     assert items(store, status="erased") == [
         BatchItem(0, 0, "", "erased", place=PLACE),
         BatchItem(1, 0, "", "erased", place=job[1].place),
@@ -118,28 +118,28 @@ def test_erasing_blanks_every_photo_of_the_folder_the_waiting_ones_too(store, do
     do("forget_places", "job_1", [0])
     with store.read() as uow:
         assert uow.batches.erased_places("job_1") == {1: job[1].place}
-    assert do("erase", "per_1") == 0
+    assert do("erase", "per_1") == {}
 
 
 def test_erasing_finds_a_folder_that_nothing_came_of_yet_by_its_name(store, do, job, enrolled):
     enrolled("per_1", "tpl_1", external_id="Ada")
     enrolled("per_2", "tpl_2")
-    assert do("erase", "per_2") == 0
-    assert do("erase", "per_1") == 2
+    assert do("erase", "per_2") == {}
+    assert do("erase", "per_1") == {ENROLL_BATCH: 2}
     assert [item.source for item in items(store)] == ["", "", "Bob/1.jpg"]
 
 
 def test_erasing_finds_a_folder_whose_templates_were_moved_to_that_person(store, do, job, enrolled):
     enrolled("per_9", "tpl_1")
     do("settle", "job_1", 0, Outcome("enrolled", "per_1", "tpl_1"))
-    assert do("erase", "per_9") == 2
+    assert do("erase", "per_9") == {ENROLL_BATCH: 2}
 
 
 def test_of_others_only_what_looked_like_the_erased_is_blanked(store, do, job, enrolled):
     enrolled("per_1", "tpl_1")
     do("settle", "job_1", 0, Outcome("enrolled", "per_2", "tpl_2"))
     do("settle", "job_1", 1, Outcome("refused", "per_1", code="duplicate_person", members={"similarity": 0.9}))
-    assert do("erase", "per_1") == 1
+    assert do("erase", "per_1") == {ENROLL_BATCH: 1}
     assert [(item.status, item.source) for item in items(store)] == [
         ("enrolled", "Ada/1.jpg"),
         ("erased", ""),
@@ -165,3 +165,8 @@ def test_takes_many_items_at_once(store, do, job):
         uow.commit()
     with store.read() as uow:
         assert uow.batches.counts("job_1") == {"pending": 5003}
+
+
+def test_all_items_of_a_job_can_be_deleted(store, do, job):
+    do("clear", "job_1")
+    assert items(store) == []
