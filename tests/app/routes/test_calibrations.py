@@ -1,7 +1,9 @@
 import io
 import time
 import zipfile
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 ZIP = {"Content-Type": "application/zip"}
@@ -26,8 +28,15 @@ def ended(service, job, **more):
 
 @pytest.fixture
 def photos(pictures):
-    """Two photos each of people enough to measure on."""
-    return [(f"p{number}/{photo}.jpg", pictures.of(f"p{number}", 0.9)) for number in range(60) for photo in range(2)]
+    """Two photos each of random people, enough to measure on."""
+    chance, found = np.random.default_rng(5), []
+    for number in range(120):
+        centre = chance.normal(size=128)
+        for photo in range(2):
+            vector = centre + 0.6 * chance.normal(size=128)
+            face = replace(pictures.face("p"), embedding=(vector / np.linalg.norm(vector)).astype(np.float32))
+            found.append((f"p{number}/{photo}.jpg", pictures.show(face)))
+    return found
 
 
 def test_photos_that_are_sent_are_measured_and_deleted(service, photos, settings):
@@ -37,9 +46,9 @@ def test_photos_that_are_sent_are_measured_and_deleted(service, photos, settings
     assert (answer.status_code, answer.headers["location"]) == (202, f"/calibrations/{job['id']}")
     assert (job["kind"], job["name"]) == ("calibration", "our lobby")
     job = ended(service, job, key=key)
-    assert (job["status"], job["progress"]["step"], job["error"]) == ("succeeded", 120, None)
+    assert (job["status"], job["progress"]["step"], job["error"]) == ("succeeded", 240, None)
     found = job["calibration"]
-    assert (found["model_id"], found["sample"]["people"], found["sample"]["photos"]) == ("model-a", 60, 120)
+    assert (found["model_id"], found["sample"]["people"], found["sample"]["photos"]) == ("model-a", 120, 240)
     assert found["verification"][0]["kind"] == "fmr"
     assert list((settings.home / "calibrations").iterdir()) == []
     other = service.call("GET", job["urls"]["self"], key=service.key("calibrate"))
