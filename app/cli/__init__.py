@@ -15,6 +15,7 @@ from app.cli import (
     retain,
     serve,
     share,
+    train,
     verify,
 )
 from app.cli.plainly import Plainly
@@ -39,6 +40,7 @@ for verb in (
     backing_up.backup,
     backing_up.restore,
     retain.retain,
+    train.train,
 ):
     app.command()(verb)
 app.command(share.VERB, hidden=True)(share.serve_share)
