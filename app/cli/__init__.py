@@ -4,7 +4,9 @@ import typer
 
 from app.cli import (
     audit,
+    augmentations,
     backing_up,
+    blend,
     detect,
     doctor,
     enroll,
@@ -41,6 +43,8 @@ for verb in (
     backing_up.restore,
     retain.retain,
     train.train,
+    augmentations.augmentations,
+    blend.blend,
 ):
     app.command()(verb)
 app.command(share.VERB, hidden=True)(share.serve_share)

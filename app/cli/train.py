@@ -31,7 +31,7 @@ def train(
     steps: Annotated[int, typer.Option(min=1)] = 1000,
     people: Annotated[int, typer.Option(min=2, help="people in a batch")] = 12,
     photos: Annotated[int, typer.Option(min=2, help="photos of each")] = 4,
-    rate: Annotated[float, typer.Option(help="learning rate at its highest")] = 1.5e-4,
+    rate: Annotated[float, typer.Option(help="learning rate at its highest, relative to the weights")] = 1.5e-3,
     average: Annotated[float, typer.Option(min=0, max=1, help="share of the old in the averaged weights")] = 0.99,
     validate_every: Annotated[int, typer.Option(min=1, help="steps between looks and checkpoints")] = 50,
     seed: Annotated[int, typer.Option(help="the same seed draws the same batches and views")] = 1,
@@ -90,6 +90,9 @@ def _print(console: Console, progress: "Progress") -> None:
         return
     seen = progress.validated or {}
     looked = "".join(f"  TMR {name} {100 * rate:.2f} %" for name, rate in seen.items())
+    if progress.step == 0:
+        console.print(f"     0/{progress.steps}{looked}")
+        return
     console.print(
         f"{progress.step:6}/{progress.steps}  loss {progress.loss:.4f}  identity {progress.identity:.4f}  degraded "
         f"{progress.degraded:.4f}  clean {progress.clean:.4f}  active {100 * progress.active:.0f} %  "

@@ -1,7 +1,7 @@
 """What a door does to a picture: the conditions that every encoder is tested under.
 
-They are for measuring alone, and none of them is trained on: `models/training/augment.py` makes other ones. What they do
-and how hard was fixed before the first training; whoever changes a number here changes every figure of docs/models.md.
+They are for measuring alone, and none of them is trained on: `models/training/augment.py` makes other ones. What they
+do and how hard was fixed before the first training; a number changed here changes all figures of docs/models.md.
 Each takes a whole picture, before any face is looked for, so that a face that is not found counts as a miss.
 """
 
@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from models.image import Pixels
 
 Floats = NDArray[np.float64]
-# Where the five landmarks of the face lie in the clean picture, float (5, 2) in pixels: right eye, left eye, nose, right
-# and left corner of the mouth, as the person has them.
+# Where the five landmarks of the face lie in the clean picture, float (5, 2) in pixels: right eye, left eye, nose,
+# right and left corner of the mouth, as the person has them.
 Landmarks = NDArray[np.floating]
 
 
@@ -38,7 +38,8 @@ class Scene:
     @property
     def centre(self) -> Floats:
         """The middle of the face, (x, y)."""
-        return np.asarray(self.landmarks, np.float64).mean(0)
+        middle: Floats = np.asarray(self.landmarks, np.float64).mean(0)
+        return middle
 
 
 def under(condition: str, picture: Pixels, landmarks: Landmarks, name: str) -> Pixels:
@@ -48,7 +49,7 @@ def under(condition: str, picture: Pixels, landmarks: Landmarks, name: str) -> P
 
 
 def dark(scene: Scene) -> Pixels:
-    """A corridor at night: few photons a pixel, the noise of the sensor, a blue cast, and eight bits of what is left."""
+    """A corridor at night: few photons a pixel, the noise of the sensor, a blue cast, eight bits of what is left."""
     light = _linear(scene.picture) * np.array([0.8, 0.9, 1.15])
     photons = scene.chance.uniform(24, 40)
     seen = scene.chance.poisson(light * photons) / photons + scene.chance.normal(0, 0.03, light.shape)
@@ -84,7 +85,8 @@ def motion(scene: Scene) -> Pixels:
         )
         for t in np.linspace(-length / 2, length / 2, steps)
     ]
-    return np.mean(moved, axis=0).round().astype(np.uint8)
+    out: Pixels = np.mean(moved, axis=0).round().astype(np.uint8)
+    return out
 
 
 def far(scene: Scene) -> Pixels:
@@ -201,7 +203,7 @@ CONDITIONS: Mapping[str, Callable[[Scene], Pixels]] = {
 
 
 def _linear(picture: Pixels) -> Floats:
-    """sRGB bytes -> light, 0..1 (IEC 61966-2-1)."""
+    """Bytes of sRGB -> light, 0..1 (IEC 61966-2-1)."""
     share = picture.astype(np.float64) / 255
     light: Floats = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return light
@@ -215,7 +217,7 @@ def _picture(light: Floats) -> Pixels:
 
 
 def _homography(source: Floats, target: Floats) -> tuple[float, ...]:
-    """The eight coefficients by which Pillow finds, for a point of `source` (4, 2), the one of `target` it comes from."""
+    """The eight coefficients by which Pillow finds the point of `target` (4, 2) that one of `source` comes from."""
     rows, wanted = [], []
     for (x, y), (u, v) in zip(source, target, strict=True):
         rows += [(x, y, 1, 0, 0, 0, -u * x, -u * y), (0, 0, 0, x, y, 1, -v * x, -v * y)]

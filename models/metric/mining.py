@@ -19,8 +19,8 @@ def mine(how: Mining, distances: Tensor, person: Tensor, alpha: float, generator
     """Triplets from distances (n, n), squared or not as alpha is, and person int (n,).
 
     random: for each pair of a person a negative of chance. semi-hard: for each such pair the closest negative of those
-    farther than the positive by less than alpha; pairs without one are left out. hard: one triplet for each anchor. Where
-    there is no triplet, there are none in the answer.
+    farther than the positive by less than alpha; pairs without one are left out. hard: one triplet for each anchor.
+    Where there is no triplet, there are none in the answer.
     generator: of chance, on the processor.
     """
     if len(person) == 0:

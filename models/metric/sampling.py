@@ -14,8 +14,8 @@ Ints = NDArray[np.int64]
 class PeopleBatches:
     """Photo numbers, int (people * photos,), person by person: an epoch shows nearly every photo once.
 
-    person: int (n,), whose each photo is. People with one photo alone are left out: they have no positive. Who has fewer
-    than `photos` shows some of them again; who has more comes several times, in batches of their own.
+    person: int (n,), whose each photo is. People with one photo alone are left out: they have no positive. Who has
+    fewer than `photos` shows some of them again; who has more comes several times, in batches of their own.
 
     Raises ValueError where no batch could ever be filled.
     """

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from models.encoder import CROP_PX
-from models.face.align import TEMPLATE
+from models.face.align import TEMPLATE, similarity_transform
 from models.image import Pixels
 
 MARGIN_PX = 16
@@ -76,7 +76,7 @@ def motion_blur(face: Canvas) -> Pixels:
 
 def out_of_focus(face: Canvas) -> Pixels:
     """Each point a disc, as a lens draws it."""
-    radius = face.chance.uniform(0.6, 3.4)
+    radius = face.chance.uniform(1.0, 4.5)
     y, x = np.mgrid[:CANVAS_PX, :CANVAS_PX]
     y, x = ((v + CANVAS_PX // 2) % CANVAS_PX - CANVAS_PX // 2 for v in (y, x))
     return _convolved(face.pixels, np.clip(radius + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32))
@@ -168,19 +168,21 @@ def partial(face: Canvas) -> Pixels:
 
 
 def off_angle(face: Canvas) -> Pixels:
-    """Seen from the side, from above or below: in perspective, and what is then aligned lies a little wrong."""
+    """Seen from the side, from above or below, in perspective, and then aligned as any face is."""
     chance = face.chance
     corners = np.array([(0, 0), (CANVAS_PX, 0), (CANVAS_PX, CANVAS_PX), (0, CANVAS_PX)], np.float64)
-    moved = corners + chance.uniform(-0.16, 0.16, (4, 2)) * CANVAS_PX
+    moved = corners + chance.uniform(-0.17, 0.17, (4, 2)) * CANVAS_PX
     # Narrower or flatter, as a head that turns is.
-    moved = (moved - CANVAS_PX / 2) * chance.uniform((0.75, 0.8), (1.1, 1.1)) + CANVAS_PX / 2
-    rows, wanted = [], []
-    for (x, y), (u, v) in zip(moved, corners, strict=True):
-        rows += [(x, y, 1, 0, 0, 0, -u * x, -u * y), (0, 0, 0, x, y, 1, -v * x, -v * y)]
-        wanted += [u, v]
-    way = np.linalg.solve(np.array(rows), np.array(wanted)).tolist()
+    moved = (moved - CANVAS_PX / 2) * chance.uniform((0.7, 0.8), (1.1, 1.1)) + CANVAS_PX / 2
+    there = _homography(corners, moved)
+    points = np.c_[face.points, np.ones(len(face.points))] @ there.T
+    aligned = np.vstack(
+        (similarity_transform(points[:, :2] / points[:, 2:], face.points.astype(np.float64)), (0, 0, 1))
+    )
+    way = np.linalg.inv(aligned @ there)
     image = Image.fromarray(face.pixels)
-    return np.asarray(image.transform(image.size, Image.Transform.PERSPECTIVE, way, Image.Resampling.BILINEAR))
+    coefficients = tuple((way / way[2, 2]).ravel()[:8].tolist())
+    return np.asarray(image.transform(image.size, Image.Transform.PERSPECTIVE, coefficients, _RESIZERS[0]))
 
 
 def hazy(face: Canvas) -> Pixels:
@@ -216,7 +218,8 @@ def cropped(pixels: Pixels, chance: np.random.Generator, jitter: float) -> Pixel
 
 
 def _bytes(light: NDArray[np.floating]) -> Pixels:
-    return (np.clip(light, 0, 1) * 255).round().astype(np.uint8)
+    out: Pixels = (np.clip(light, 0, 1) * 255).round().astype(np.uint8)
+    return out
 
 
 def _enlarged(small_field: NDArray[np.floating]) -> Floats:
@@ -229,14 +232,19 @@ def _enlarged(small_field: NDArray[np.floating]) -> Floats:
 
 
 def _convolved(pixels: Pixels, kernel: Floats) -> Pixels:
-    """With a kernel (144, 144) whose middle is at (0, 0); the edges go on as they are mirrored."""
-    around = np.pad(pixels.astype(np.float32), ((0, 0), (0, 0), (0, 0)))
-    seen = np.fft.irfft2(
-        np.fft.rfft2(around, axes=(0, 1)) * np.fft.rfft2(kernel / kernel.sum())[..., None],
-        s=(CANVAS_PX, CANVAS_PX),
-        axes=(0, 1),
-    )
-    return np.clip(seen.round(), 0, 255).astype(np.uint8)
+    """With a kernel (144, 144) whose middle is at (0, 0); what leaves on one side comes in on the other."""
+    spectrum = np.fft.rfft2(pixels.astype(np.float32), axes=(0, 1)) * np.fft.rfft2(kernel / kernel.sum())[..., None]
+    seen = np.fft.irfft2(spectrum, s=(CANVAS_PX, CANVAS_PX), axes=(0, 1))
+    return _bytes(seen / 255)
+
+
+def _homography(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The perspective, float64 (3, 3), that carries four points (4, 2) to four others."""
+    rows, wanted = [], []
+    for (x, y), (u, v) in zip(source, target, strict=True):
+        rows += [(x, y, 1, 0, 0, 0, -u * x, -u * y), (0, 0, 0, x, y, 1, -v * x, -v * y)]
+        wanted += [u, v]
+    return np.append(np.linalg.solve(np.array(rows), np.array(wanted)), 1).reshape(3, 3)
 
 
 def _mixed(grey: float) -> Floats:

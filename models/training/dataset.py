@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ImageError
-from models.face.align import align, similarity_transform, TEMPLATE
-from models.face.encode import FaceEncoder, Vectors
+from models.face.align import TEMPLATE, align, similarity_transform
 from models.face.detect import Network, detect
+from models.face.encode import FaceEncoder, Vectors
 from models.image import Pixels, decode
 from models.training.augment import CANVAS_PX, MARGIN_PX
 
@@ -83,6 +83,21 @@ def photos_of(folders: Sequence[Path]) -> list[tuple[str, Path]]:
     return found
 
 
+def canvas_of(photo: Path, detector: Network) -> tuple[Pixels, NDArray[np.float32]] | None:
+    """The canvas of the main face and the landmarks in it; None where the photo cannot be read or shows no face."""
+    try:
+        picture = decode(photo.read_bytes(), max_bytes=MOST_BYTES, max_pixels=MOST_PIXELS)
+    except ImageError:
+        return None
+    faces = detect(detector, picture)
+    if not faces:
+        return None
+    landmarks = faces[0].landmarks.astype(np.float64)
+    forward = similarity_transform(landmarks, TEMPLATE + MARGIN_PX)
+    points = landmarks @ forward[:, :2].T + forward[:, 2]
+    return align(picture, landmarks, margin=MARGIN_PX), points.astype(np.float32)
+
+
 def load_faces(
     folders: Sequence[Path],
     keep: Path,
@@ -105,7 +120,7 @@ def load_faces(
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for begin in range(0, len(photos), GROUP):
             group = photos[begin : begin + GROUP]
-            for (name, path), face in zip(group, pool.map(lambda one: _face(one[1], detector), group), strict=True):
+            for (name, path), face in zip(group, pool.map(lambda one: canvas_of(one[1], detector), group), strict=True):
                 if face is not None:
                     found.append((name, str(path), *face))
             tell(min(begin + GROUP, len(photos)), len(photos))
@@ -122,20 +137,6 @@ def load_faces(
     )
     _save(faces, keep, digest.hexdigest())
     return faces
-
-
-def _face(path: Path, detector: Network) -> tuple[Pixels, NDArray[np.float32]] | None:
-    try:
-        picture = decode(path.read_bytes(), max_bytes=MOST_BYTES, max_pixels=MOST_PIXELS)
-    except ImageError:
-        return None
-    faces = detect(detector, picture)
-    if not faces:
-        return None
-    landmarks = faces[0].landmarks.astype(np.float64)
-    forward = similarity_transform(landmarks, TEMPLATE + MARGIN_PX)
-    points = landmarks @ forward[:, :2].T + forward[:, 2]
-    return align(picture, landmarks, margin=MARGIN_PX), points.astype(np.float32)
 
 
 def _save(faces: Faces, keep: Path, digest: str) -> None:
@@ -156,10 +157,10 @@ def _save(faces: Faces, keep: Path, digest: str) -> None:
 
 def _kept(keep: Path, digest: str) -> Faces | None:
     try:
-        with np.load(keep, allow_pickle=False) as held:
+        with keep.open("rb") as archive, np.load(archive, allow_pickle=False) as held:
             if str(held["digest"]) != digest:
                 return None
             names, photos = (tuple(str(one) for one in held[key]) for key in ("identities", "photos"))
             return Faces(held["canvases"], held["points"], names, photos, held["teacher"])
-    except (OSError, ValueError, KeyError):  # half a file, or another one: it is made anew
+    except Exception:  # half a file, or another one: whatever it makes of itself, the faces are found anew
         return None

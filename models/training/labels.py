@@ -11,7 +11,7 @@ LEAST_SIMILARITY = 0.25
 
 
 def mislabelled(vectors: Vectors, person: Ints, least: float = LEAST_SIMILARITY) -> NDArray[np.bool_]:
-    """bool (n,): which photos do not look like the others of their person. vectors: float (n, 128) of unit length.
+    """Which photos do not look like the others of their person, bool (n,). vectors: float (n, 128) of unit length.
 
     With two photos alone nobody can say which of them is wrong: both are dropped when they do not look alike. A single
     photo is kept: it is no positive of anything.

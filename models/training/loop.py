@@ -25,16 +25,23 @@ from models.training.views import views
 
 # Batches that are made ahead, beside the step that runs.
 AHEAD = 3
+# What begins at nothing learns as if it were of this size.
+LEAST_SIZE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How long, how fast, and how much at a time. average: the share of the old in the average of weights at each step."""
+    """How long, how fast, and how much at a time.
+
+    rate: in terms of the size of what learns (root mean square at the start), as in Adafactor (Shazeer and Stern 2018):
+    the last layer's weights are a hundred times smaller than the first's, and one rate for all would tear it apart.
+    average: the share of the old in the average of weights at each step.
+    """
 
     steps: int = 1000
     people: int = 12
     photos: int = 4
-    rate: float = 1.5e-4
+    rate: float = 1.5e-3
     warm_up: int = 20
     decay: float = 0.0
     average: float = 0.99
@@ -44,16 +51,16 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """After one step; validated: TMR of the averaged weights, where this step looked."""
+    """After one step; step 0 is before the first. validated: TMR of the averaged weights, where this step looked."""
 
     step: int
     steps: int
-    loss: float
-    identity: float
-    degraded: float
-    clean: float
-    active: float
-    images_per_s: float
+    loss: float = math.nan
+    identity: float = math.nan
+    degraded: float = math.nan
+    clean: float = math.nan
+    active: float = math.nan
+    images_per_s: float = math.nan
     validated: dict[str, float] | None = None
 
 
@@ -79,7 +86,10 @@ class Training:
         self.network.to(self.device)
         self.objective = Objective(self.recipe).to(self.device)
         learning = [*self.network.parameters(), *self.objective.parameters()]
-        self._optimizer = torch.optim.AdamW(learning, lr=self.course.rate, weight_decay=self.course.decay)
+        groups = [
+            {"params": [one], "size": max(LEAST_SIZE, float(one.detach().square().mean().sqrt()))} for one in learning
+        ]
+        self._optimizer = torch.optim.AdamW(groups, lr=self.course.rate, weight_decay=self.course.decay)
         self._person = self.faces.person()
         self._batches = PeopleBatches(self._person, self.course.people, self.course.photos)
         self.average = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
@@ -103,6 +113,10 @@ class Training:
     def run(self, tell: Callable[[Progress], None] = lambda _: None) -> None:
         """Steps until the course is over; checkpoints at each validation and at the end."""
         course = self.course
+        if self.step == 0:
+            start = Progress(0, course.steps, validated=self._validated())
+            self.history.append({"step": 0, "validated": start.validated})
+            tell(start)
         began = time.perf_counter()
         for step, batch, crops in self._ahead():
             parts = self._learn(batch, crops, step)
@@ -121,7 +135,7 @@ class Training:
 
     def _learn(self, batch: Ints, crops: Tensor, step: int) -> tuple[float, float, float, float, float]:
         for group in self._optimizer.param_groups:
-            group["lr"] = self.course.rate * _schedule(step, self.course)
+            group["lr"] = self.course.rate * group["size"] * _schedule(step, self.course)
         with torch.autocast(self.device, self.precision, enabled=self.precision != torch.float32):
             out = self.network(crops.to(self.device).float())
         chance = torch.Generator().manual_seed(self.course.seed * 1_000_003 + step)

@@ -22,8 +22,8 @@ IMPOSTORS_EACH = 1
 class Recipe:
     """alpha: the margin, of squared distances unless the loss is unsquared or contrastive.
 
-    of_identity, of_degraded, of_clean: weights of the loss on identities, and of the cosine distance of the degraded and
-    of the clean view to what the teacher says of the clean face (0: there is no teacher).
+    of_identity, of_degraded, of_clean: weights of the loss on identities, and of the cosine distance of the degraded
+    and of the clean view to what the teacher says of the clean face (0: there is no teacher).
     """
 
     loss: Loss = "triplet"
@@ -55,12 +55,12 @@ class Objective(nn.Module):
         self.head = heads[recipe.loss]() if recipe.loss in heads else None
 
     def forward(self, embeddings: Tensor, person: Tensor, teacher: Tensor, generator: torch.Generator) -> Parts:
-        """embeddings: unit rows (2 n, 128), the clean views, then the degraded ones; person: int (n,); teacher: (n, 128)."""
+        """embeddings: unit rows (2 n, 128), clean views, then degraded ones; person: int (n,); teacher: (n, 128)."""
         recipe = self.recipe
         identity, active = self._of_identity(embeddings, person.repeat(2), generator)
         clean, degraded = (1 - (view * teacher).sum(1).mean() for view in embeddings.chunk(2))
         total = recipe.of_identity * identity + recipe.of_degraded * degraded + recipe.of_clean * clean
-        return Parts(total, *(float(part.detach()) for part in (identity, degraded, clean)), active)
+        return Parts(total, float(identity.detach()), float(degraded.detach()), float(clean.detach()), active)
 
     def _of_identity(self, embeddings: Tensor, person: Tensor, generator: torch.Generator) -> tuple[Tensor, float]:
         recipe = self.recipe

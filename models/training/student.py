@@ -68,7 +68,8 @@ def fine_tuned(encoder: Encoder) -> Encoder:
             layer.conv = _Float32(layer.conv)  # type: ignore[assignment]
     for parameter in network.parameters():
         parameter.requires_grad_(True)
-    return network.to(memory_format=torch.channels_last).eval()
+    nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval()
 
 
 @torch.no_grad()
@@ -84,10 +85,12 @@ def shipped_form(network: Encoder) -> dict[str, Tensor]:
     for layer, source in zip(plain.trunk, network.trunk, strict=True):
         assert isinstance(layer, ConvNormSlope)
         assert isinstance(source, ConvNormSlope)
+        slope = source.slope
+        assert isinstance(slope, nn.PReLU | FixedSlope)
         conv = source.conv.layer if isinstance(source.conv, _Float32) else source.conv
         layer.conv.weight.copy_(conv.weight)
         _neutral(layer.norm, conv.bias)
-        layer.slope.weight.copy_(source.slope.slopes.flatten())
+        layer.slope.weight.copy_(slope.slopes.flatten() if isinstance(slope, FixedSlope) else slope.weight)
     _neutral(plain.trunk_norm, None)
     plain.project.weight.copy_(network.project.weight)
     plain.project.bias.copy_(network.project.bias)

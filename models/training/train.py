@@ -89,4 +89,6 @@ def train(
 
 
 def _from_scratch() -> Encoder:
-    return Encoder().to(memory_format=torch.channels_last).train()
+    network = Encoder()
+    torch.nn.Module.to(network, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.train()

@@ -59,7 +59,7 @@ class Validation:
 
 def _encode(network: Encoder, crops: Tensor, device: str, precision: torch.dtype) -> Tensor:
     rows = []
-    for part in crops.split(TOGETHER):
+    for part in torch.split(crops, TOGETHER):
         with torch.autocast(device, precision, enabled=precision != torch.float32):
             rows.append(network(part.to(device).float()).float().cpu())
     return normalize(torch.cat(rows))

@@ -46,7 +46,7 @@ def test_the_gradient_is_that_of_small_steps(embeddings, head):
     network = head().double()
     first, second = embeddings(4).detach(), embeddings(4, seed=4).detach()
     same = torch.tensor([True, False, True, False])
-    weights = [p for p in network.parameters()]
+    weights = list(network.parameters())
 
     def loss(*given):
         named = dict(zip((name for name, _ in network.named_parameters()), given, strict=True))
@@ -61,9 +61,9 @@ def test_the_gradient_is_that_of_small_steps(embeddings, head):
         for place in (0, flat.numel() // 2, flat.numel() - 1):
             step = 1e-6
             flat[place] += step
-            above = float(loss(*small))
+            above = float(loss(*small).detach())
             flat[place] -= 2 * step
-            below = float(loss(*small))
+            below = float(loss(*small).detach())
             flat[place] += step
             assert float(weight.grad.view(-1)[place]) == pytest.approx((above - below) / (2 * step), abs=1e-7)
 
