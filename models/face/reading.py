@@ -12,6 +12,7 @@ from models.face.detect import Face, Network, detect, prominence
 from models.face.encode import FaceEncoder, Vectors
 from models.face.frozen import frozen
 from models.face.quality import Quality, assess
+from models.face.second_look import look_again
 from models.image import Pixels, decode
 
 # No picture of a door shows more; a contact sheet of thousands would take minutes and gigabytes.
@@ -66,6 +67,7 @@ class FaceChain:
         picture = decode(image, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
         decoded = time.perf_counter()
         faces = detect(self._detector, picture, thorough=thorough, device=self._device)
+        faces = faces or look_again(self._detector, picture, device=self._device)
         height, width = picture.shape[:2]
         faces = faces[:MOST_FACES]
         if not thorough:
