@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ExtraMissing
+from models.measure.sample import Floats
 from models.measure.side_by_side import Column
 from models.measure.verified import Curve
 
 SIZE_INCHES = (7.0, 4.4)
+COLOURS, MARKERS, MOST_NAMED = 10, "osD^v", 20
 DOTS_PER_INCH = 110
 
 
@@ -79,6 +81,26 @@ def draw_bars(columns: Sequence[Column], section: str, file: Path, *, missed: bo
                     axes.bar(at, 100 * value, wide, yerr=ends, capsize=2, color=f"C{number}", label=label)
         axes.set_xticks(range(len(names)), [name.partition(", ")[2] or name for name in names], rotation=35, ha="right")
         axes.set(ylabel="missed, %" if missed else "%")
+
+    _save(drawn, file)
+
+
+def draw_map(
+    gallery: Mapping[str, Floats], strangers: Floats, shown: Sequence[float], file: Path, *, names: bool
+) -> None:
+    """A gallery from one side. gallery: person -> points (n, 2); strangers: points (m, 2); shown: share of the variance
+    along each axis; names: whether people are named, as they are only when there are few.
+    """
+
+    def drawn(axes: Any) -> None:
+        for number, (person, points) in enumerate(gallery.items()):
+            label = person if names and len(gallery) <= MOST_NAMED else None
+            marker = MARKERS[number // COLOURS % len(MARKERS)]
+            axes.scatter(*points.T, s=22, marker=marker, color=f"C{number % COLOURS}", label=label)
+        if len(strangers):
+            axes.scatter(*strangers.T, s=26, marker="x", color="0.45", linewidths=1, label="strangers", zorder=0)
+        first, second = (f"{share:.1%} of the gallery's variance" for share in shown)
+        axes.set(xlabel=first, ylabel=second, aspect="equal")
 
     _save(drawn, file)
 

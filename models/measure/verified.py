@@ -79,14 +79,13 @@ class AllPairs:
     def by_quality(self, section: str, quality: Floats) -> list[Measured]:
         """TMR at FMR 1e-3 of all pairs, for each fifth of the genuine pairs by the worse of their two photos.
 
-        quality: float64 (photos,), 0..1. Equal qualities fall into the same fifth, so that fifths may be uneven.
+        quality: float64 (photos,), 0..1. Where more than a fifth are as good as the best, those stand alone and the
+        others make four parts. Equal qualities stay together, so that parts may be uneven.
         """
         left, right = genuine_photos(self.sample)
         worse = np.minimum(quality[left], quality[right])
         threshold = self.impostors.threshold_for(QUALITY_FMR)
-        edges = np.unique(np.quantile(worse, np.linspace(0, 1, BINS + 1)))
-        place = np.clip(np.searchsorted(edges, worse, side="right") - 1, 0, max(0, len(edges) - 2))
-        figures = []
+        place, figures = _parts(worse), []
         for number in np.unique(place):
             inside = place == number
             some = Genuine(self.genuine.score[inside], self.genuine.person[inside], self.genuine.persons)
@@ -110,3 +109,15 @@ def genuine_photos(sample: Sample) -> tuple[Ints, Ints]:
         left.append(photos[first])
         right.append(photos[second])
     return np.concatenate(left), np.concatenate(right)
+
+
+def _parts(values: Floats) -> Ints:
+    """The number of each value's part, int (n,), of five about equally large ones; those at the maximum together."""
+    best = values == values.max()
+    others = values[~best] if best.mean() > 1 / BINS else values
+    if len(others) == 0:
+        return np.zeros(len(values), np.int64)
+    parts = BINS - 1 if len(others) < len(values) else BINS
+    edges = np.unique(np.quantile(others, np.linspace(0, 1, parts + 1)))[1:-1]
+    place = np.searchsorted(edges, values, side="right").astype(np.int64)
+    return np.where(best, BINS, place) if len(others) < len(values) else place

@@ -70,3 +70,13 @@ def test_equal_qualities_stay_in_one_bin(make_sample: MakeSample) -> None:
     sample = make_sample(20)
     (only,) = AllPairs.of(sample, 0.1).by_quality("quality", np.ones(len(sample)))
     assert "quality 1.000 .. 1.000" in only.figure.measure
+
+
+def test_those_as_good_as_the_best_stand_alone_and_the_others_make_four_parts(make_sample: MakeSample) -> None:
+    sample = make_sample(60, most_photos=2, noise=0.8)
+    quality = np.minimum(1, np.random.default_rng(2).uniform(0.3, 1.7, len(sample)))
+    bins = AllPairs.of(sample, 0.1).by_quality("quality", quality)
+    assert len(bins) == 5
+    assert "quality 1.000 .. 1.000" in bins[-1].figure.measure
+    counts = [int(one.figure.note.split()[0]) for one in bins]
+    assert max(counts[:-1]) - min(counts[:-1]) <= max(counts[:-1]) // 3
