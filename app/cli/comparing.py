@@ -53,24 +53,31 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What several encoders gave on one data set, in the order in which they were named."""
+    """What several encoders gave on one data set, in the order in which they were named.
+
+    wholes: title of the model -> what its curves show; bars: name of a plot -> the section whose misses it shows.
+    """
 
     title: str
     columns: tuple[Column, ...]
     wholes: Mapping[str, Whole] = field(default_factory=dict)
+    bars: Mapping[str, str] = field(default_factory=dict)
 
     def draw(self, folder: Path) -> list[Path]:
         """Draws what there is to draw; the files. Raises ExtraMissing without matplotlib."""
         from models.measure import plots
 
-        curves = {title: whole.verification for title, whole in self.wholes.items()}
-        files = [folder / f"{self.title}-{name}.png" for name in ("roc", "det", "galleries", "quality")]
-        plots.draw_roc(curves, files[0])
-        plots.draw_det(curves, files[1])
-        if not any(whole.galleries for whole in self.wholes.values()):
-            return files[:2]
-        plots.draw_galleries({title: whole.galleries for title, whole in self.wholes.items()}, files[2])
-        plots.draw_bars(self.columns, QUALITY, files[3])
+        files = []
+        if curves := {title: whole.verification for title, whole in self.wholes.items()}:
+            files += [folder / f"{self.title}-roc.png", folder / f"{self.title}-det.png"]
+            plots.draw_roc(curves, files[0])
+            plots.draw_det(curves, files[1])
+        if sized := {title: whole.galleries for title, whole in self.wholes.items() if whole.galleries}:
+            files.append(folder / f"{self.title}-galleries.png")
+            plots.draw_galleries(sized, files[-1])
+        for name, section in self.bars.items():
+            files.append(folder / f"{name}.png")
+            plots.draw_bars(self.columns, section, files[-1])
         return files
 
 
@@ -82,7 +89,7 @@ def compare_lfw(bench: Bench, data: Path) -> Compared:
     def whole(readings: Readings, crops: Crops) -> Whole:
         return lfw_whole(Lfw.of(protocol, readings), crops.quality(paths))
 
-    return _compared(bench, data, "lfw", paths, whole)
+    return _compared(bench, data, "lfw", paths, whole, bars={"lfw-quality": QUALITY})
 
 
 def compare_folder(bench: Bench, top: Path, people: Mapping[str, Sequence[str]]) -> Compared:
@@ -102,8 +109,13 @@ def throughput(bench: Bench) -> tuple[Column, ...]:
         found = [(batch, faces_per_second(encoder, crops, batch)) for batch in BATCHES]
         note = f"{one.precision}, {one.device}, one thread" + (", with flip averaging" if one.flip else "")
         figures = [Figure(THROUGHPUT, f"batch {batch}", speed, note=note) for batch, speed in found]
-        columns.append(_column(one, [Measured(figure, unit="faces/s") for figure in figures]))
+        columns.append(column(one, [Measured(figure, unit="faces/s") for figure in figures]))
     return tuple(columns)
+
+
+def column(one: Contender, measured: Sequence[Measured]) -> Column:
+    """What one encoder gave, under its own name."""
+    return Column(one.title, one.model_id, one.precision, tuple(measured))
 
 
 def print_columns(console: Console, columns: Sequence[Column]) -> None:
@@ -140,21 +152,22 @@ def bad_data_refused() -> Iterator[None]:
 
 
 def _compared(
-    bench: Bench, top: Path, title: str, paths: Sequence[str], whole: Callable[[Readings, Crops], Whole]
+    bench: Bench,
+    top: Path,
+    title: str,
+    paths: Sequence[str],
+    whole: Callable[[Readings, Crops], Whole],
+    bars: Mapping[str, str] | None = None,
 ) -> Compared:
     shelf = Shelf(top, bench.build, "whole")
-    crops = cropped(shelf, {path: path for path in paths}, bench.settings, bench.console, fresh=bench.fresh)
+    crops = cropped(shelf, {path: (path,) for path in paths}, bench.settings, bench.console, fresh=bench.fresh)
     wholes = {}
     for one in bench.contenders:
         readings = embedded(shelf, crops, paths, one, bench.console)
         with bench.console.status(f"measuring {one.title}"):
             wholes[one.title] = whole(readings, crops)
-    columns = tuple(_column(one, wholes[one.title].measured) for one in bench.contenders)
-    return Compared(title, columns, wholes)
-
-
-def _column(one: Contender, measured: Sequence[Measured]) -> Column:
-    return Column(one.title, one.model_id, one.precision, tuple(measured))
+    columns = tuple(column(one, wholes[one.title].measured) for one in bench.contenders)
+    return Compared(title, columns, wholes, bars or {})
 
 
 def _as_data(column: Column) -> dict[str, object]:

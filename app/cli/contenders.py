@@ -57,7 +57,8 @@ def contenders(names: Sequence[str] | None, settings: Settings, flip: bool | Non
     # Each thread that encodes is one of several, as in the service: the precision is measured as it will run.
     torch.set_num_threads(1)
     flip, device = settings.flip_averaging if flip is None else flip, _device(settings)
-    wanted, found = settings.precision, []
+    wanted: str = settings.precision
+    found: list[Contender] = []
     for name in names or [settings.model]:
         held = _weights(name)
         load = lambda held=held: weights.load_encoder(held)  # noqa: E731

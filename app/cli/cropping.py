@@ -19,15 +19,17 @@ from models.measure.crops import CropReading, Crops
 from models.measure.readings import FOUND, NO_FACE, REFUSED, Readings, checksum
 
 if TYPE_CHECKING:
-    from models.face.reading import FaceChain
+    from models.face.reading import FaceChain, FoundFace
 
 T = TypeVar("T")
 BUILD = Path("build")
+# Modules of models/face that do not decide which crop a photo gives.
+BEHIND_THE_CROP = ("doors", "encode", "frozen", "sample", "throughput")
 SAVE_EVERY = 512
 TOGETHER = 8
 
-# One photo: what `find` makes of the file's bytes. The key says what for, where one photo is looked at in several ways.
-Find = Callable[["FaceChain", str, bytes], CropReading]
+# What is made of one photo, given as path and bytes: key -> crop, for a photo may be looked at in several ways.
+Find = Callable[["FaceChain", str, bytes], Mapping[str, CropReading]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,50 +56,67 @@ class Shelf:
 
 def cropped(
     shelf: Shelf,
-    photo_of: Mapping[str, str],
+    keys_of: Mapping[str, Sequence[str]],
     settings: Settings,
     console: Console,
     find: Find | None = None,
     *,
     fresh: bool = False,
 ) -> Crops:
-    """The crop of the main face behind each key; photo_of: key -> path of the photo, relative to the shelf's top.
+    """What `find` makes of those photos, the main face of each unless told otherwise.
 
-    What is kept of an unchanged photo is not read again, unless `fresh`. Raises FileNotFoundError for a missing photo,
-    ValueError for damaged files of an earlier run.
+    keys_of: path of a photo, relative to the shelf's top -> the keys that `find` gives for it. What is kept of an
+    unchanged photo is not read again, unless `fresh`. Raises FileNotFoundError for a missing photo, ValueError for
+    damaged files of an earlier run.
     """
     if fresh:
         _forget(shelf.crops())
     crops = Crops(shelf.crops())
-    sums = {path: checksum((shelf.top / path).read_bytes()) for path in dict.fromkeys(photo_of.values())}
-    missing = crops.missing({key: sums[path] for key, path in photo_of.items()})
-    console.print(f"{shelf.top.name}: {len(photo_of)} crops, {len(photo_of) - len(missing)} of them found before")
+    sums = {path: checksum((shelf.top / path).read_bytes()) for path in keys_of}
+    missing = [path for path, keys in keys_of.items() if crops.missing(dict.fromkeys(keys, sums[path]))]
+    console.print(f"{shelf.top.name}: {len(keys_of)} photos, {len(keys_of) - len(missing)} of them read before")
     if not missing:
         return crops
-    chain, find = _chain(settings), find or main_face
+    chain, find = open_chain(settings), find or main_face
 
-    def one(key: str) -> CropReading:
-        return find(chain, key, (shelf.top / photo_of[key]).read_bytes())
+    def one(path: str) -> Mapping[str, CropReading]:
+        return find(chain, path, (shelf.top / path).read_bytes())
 
     with _pool() as pool, _bar(console, "finding faces") as bar:
         task = bar.add_task("", total=len(missing))
         for some in _parts(missing, SAVE_EVERY):
-            for key, reading in zip(some, pool.map(one, some), strict=True):
-                crops.put(key, reading)
+            for readings in pool.map(one, some):
+                for key, reading in readings.items():
+                    crops.put(key, reading)
                 bar.advance(task)
             crops.save()
     return crops
 
 
-def main_face(chain: "FaceChain", key: str, content: bytes) -> CropReading:
+def main_face(chain: "FaceChain", path: str, content: bytes) -> Mapping[str, CropReading]:
     """The main face of a photo as it is. A refused photo is kept as refused, and counts as a miss later."""
     try:
         found = chain.find(content).faces
     except ImageError:
-        return CropReading(REFUSED, checksum(content))
+        return {path: CropReading(REFUSED, checksum(content))}
+    return {path: as_crop(found[:1], checksum(content))}
+
+
+def as_crop(found: "Sequence[FoundFace]", of: int) -> CropReading:
+    """The first of those faces, NO_FACE when there is none; of: the checksum of the photo."""
     if not found:
-        return CropReading(NO_FACE, checksum(content))
-    return CropReading(FOUND, checksum(content), found[0].quality.score, found[0].crop)
+        return CropReading(NO_FACE, of)
+    return CropReading(FOUND, of, found[0].quality.score, found[0].crop)
+
+
+def open_chain(settings: Settings) -> "FaceChain":
+    """The detector that serves, with the encoder that is set in float32, for what is found and not encoded."""
+    from app.cli.contenders import contenders
+    from models.face.reading import FaceChain, load_detector
+
+    (one,) = contenders([settings.model], settings.model_copy(update={"precision": "float32"}), flip=False)
+    limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}
+    return FaceChain(load_detector(one.device), one.open(), device=one.device, **limits)
 
 
 def embedded(shelf: Shelf, crops: Crops, keys: Sequence[str], one: Contender, console: Console) -> Readings:
@@ -124,24 +143,15 @@ def embedded(shelf: Shelf, crops: Crops, keys: Sequence[str], one: Contender, co
     return readings
 
 
-def _chain(settings: Settings) -> "FaceChain":
-    from app.cli.contenders import contenders
-    from models.face.reading import FaceChain, load_detector
-
-    (one,) = contenders([settings.model], settings.model_copy(update={"precision": "float32"}), flip=False)
-    limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}
-    return FaceChain(load_detector(one.device), one.open(), device=one.device, **limits)
-
-
 def _way_digest() -> str:
     """Of all that decides which crop a photo gives: the detector's weights, and the code between file and crop."""
     import models.image
     from models import face, weights
 
     digest = hashlib.sha256(weights.file_of("yunet").read_bytes())
-    folder = Path(face.__path__[0])
-    for name in ("align", "detect", "quality", "reading"):
-        digest.update((folder / f"{name}.py").read_bytes())
+    for file in sorted(Path(face.__path__[0]).glob("*.py")):
+        if file.stem not in BEHIND_THE_CROP:
+            digest.update(file.read_bytes())
     digest.update(Path(models.image.__file__).read_bytes())
     return digest.hexdigest()[:8]
 

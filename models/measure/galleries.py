@@ -31,14 +31,15 @@ def open_set_measured(section: str, answers: OpenSet, people: int) -> list[Measu
     strangers = f"{len(answers.closest)} photos of {len(np.unique(answers.stranger))} strangers"
     note = f"{answers.people} people enrolled by one photo; {strangers}"
     rank_one = Figure(section, "rank-1", answers.rank_one(), found, probes, note=note)
-    figures = [replicated(rank_one, known.rank_one(drawn))]
+    probed = len(np.unique(answers.probe))
+    figures = [replicated(rank_one, known.rank_one(drawn), probed)]
     redrawn = known.fnir(FPIR, drawn)
     for number, fpir in enumerate(FPIR):
         threshold = answers.threshold_for(fpir)
         false, missed = int((answers.closest >= threshold).sum()), int(answers.missed(threshold).sum())
         note = f"at {threshold:.4f} {false} of {len(answers.closest)} stranger photos are taken for somebody"
         figure = Figure(section, f"FNIR at FPIR {fpir:g}", answers.fnir(threshold), missed, probes, note=note)
-        figures.append(replicated(figure, redrawn[:, number]))
+        figures.append(replicated(figure, redrawn[:, number], probed))
     return figures
 
 

@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from models.errors import ExtraMissing
 from models.measure.sample import Floats
 from models.measure.side_by_side import Column
 from models.measure.verified import Curve
 
 SIZE_INCHES = (7.0, 4.4)
+LEAST_DRAWN = 1e-4
 COLOURS, MARKERS, MOST_NAMED = 10, "osD^v", 20
 DOTS_PER_INCH = 110
 
@@ -36,13 +39,21 @@ def draw_roc(curves: Mapping[str, Curve], file: Path) -> None:
 
 
 def draw_det(curves: Mapping[str, Curve], file: Path) -> None:
-    """FNMR against FMR, both on logarithmic axes. curves: title of the model -> TMR against FMR."""
+    """FNMR against FMR, both on logarithmic axes. curves: title of the model -> TMR against FMR.
+
+    Where nothing is missed there is no point: a logarithmic axis has no zero.
+    """
+    missed = [1 - curve.y for curve in curves.values()]
+    least = min((float(y[y > 0].min()) for y in missed if (y > 0).any()), default=LEAST_DRAWN) / 2
 
     def drawn(axes: Any) -> None:
+        axes.set(xscale="log", yscale="log", ylim=(least, 1.0), xlabel="FMR", ylabel="FNMR, people weighing the same")
         for title, curve in curves.items():
-            (line,) = axes.plot(curve.x, 1 - curve.y, label=title)
-            axes.fill_between(curve.x, 1 - curve.high, 1 - curve.low, color=line.get_color(), alpha=0.15)
-        axes.set(xscale="log", yscale="log", xlabel="FMR", ylabel="FNMR, people weighing the same")
+            seen = curve.y < 1
+            (line,) = axes.plot(curve.x[seen], 1 - curve.y[seen], label=title)
+            low, high = np.maximum(1 - curve.high, least), np.maximum(1 - curve.low, least)
+            axes.fill_between(curve.x, low, high, color=line.get_color(), alpha=0.15)
+        axes.set_xlim(_reach(curves))
 
     _save(drawn, file)
 
@@ -103,6 +114,12 @@ def draw_map(
         axes.set(xlabel=first, ylabel=second, aspect="equal")
 
     _save(drawn, file)
+
+
+def _reach(curves: Mapping[str, Curve]) -> tuple[float, float]:
+    """From the least to the greatest FMR of all curves."""
+    every = np.concatenate([curve.x for curve in curves.values()]) if curves else np.array([LEAST_DRAWN, 1.0])
+    return float(every.min()), float(every.max())
 
 
 def _save(drawn: Callable[[Any], None], file: Path) -> None:

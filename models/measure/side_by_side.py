@@ -54,9 +54,18 @@ def change(before: Measured, after: Measured) -> Change:
     return Change(difference, interval)
 
 
-def replicated(figure: Figure, replicates: Floats) -> Measured:
-    """The figure with the interval that its replicates give."""
-    return Measured(replace(figure, interval=middle_95(replicates)), replicates)
+def replicated(figure: Figure, replicates: Floats, people: int) -> Measured:
+    """The figure with the interval that its replicates give.
+
+    Where no miss, or nothing but misses, was seen the replicates know no spread: the rule of three over the people who
+    were tried takes its place at that end.
+    """
+    low, high = middle_95(replicates)
+    if figure.value == 0:
+        high = max(high, min(1.0, 3 / people))
+    if figure.value == 1:
+        low = min(low, max(0.0, 1 - 3 / people))
+    return Measured(replace(figure, interval=(low, high)), replicates)
 
 
 def sections(columns: Sequence[Column]) -> dict[str, list[list[str]]]:

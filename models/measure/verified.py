@@ -66,7 +66,7 @@ class AllPairs:
                 f"{len(self.impostors.false_matches(threshold).score)} of {self.impostors.pairs} impostor pairs match"
             )
             figure = Figure(section, f"TMR at FMR {fmr:g}", float(tmr[number]), note=note)
-            figures.append(replicated(figure, redrawn[:, number]))
+            figures.append(replicated(figure, redrawn[:, number], people))
         return figures
 
     def curve(self, tightest: float, loosest: float) -> Curve:

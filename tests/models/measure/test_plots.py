@@ -42,6 +42,13 @@ def test_a_plot_shows_several_models_in_one_figure(tmp_path: Path, blank: int, c
         assert colours(tmp_path / "deep" / "two.png") > colours(tmp_path / "one.png")
 
 
+def test_a_model_that_misses_nothing_is_drawn_without_its_zeros(tmp_path: Path, blank: int, curve: Curve) -> None:
+    perfect = Curve(curve.x, np.ones(20), np.full(20, 0.98), np.ones(20))
+    plots.draw_det({"perfect": perfect}, tmp_path / "one.png")
+    plots.draw_det({"perfect": perfect, "sface": curve}, tmp_path / "two.png")
+    assert colours(tmp_path / "two.png") > colours(tmp_path / "one.png") > blank
+
+
 def test_galleries_and_bars_are_drawn(tmp_path: Path, blank: int, curve: Curve) -> None:
     plots.draw_galleries({"sface": {0.1: curve, 0.01: curve}}, tmp_path / "galleries.png")
     measured = tuple(Measured(Figure("doors", f"TMR, {name}", 0.9, interval=(0.8, 0.95))) for name in ("dark", "far"))

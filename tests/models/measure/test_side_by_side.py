@@ -19,12 +19,19 @@ def column(title: str, *measured: Measured) -> Column:
 
 
 def test_the_change_of_two_models_is_paired_by_replicate() -> None:
-    before = replicated(Figure("open set", "FNIR", 0.2), np.linspace(0.1, 0.3, 101))
-    after = replicated(Figure("open set", "FNIR", 0.15), np.linspace(0.1, 0.3, 101) - 0.05)
+    before = replicated(Figure("open set", "FNIR", 0.2), np.linspace(0.1, 0.3, 101), 100)
+    after = replicated(Figure("open set", "FNIR", 0.15), np.linspace(0.1, 0.3, 101) - 0.05, 100)
     changed = change(before, after)
     assert changed.difference == pytest.approx(-0.05)
     # Each wanders by 0.2; their difference does not wander at all.
     assert changed.interval == pytest.approx((-0.05, -0.05))
+
+
+def test_where_nothing_was_missed_the_rule_of_three_speaks() -> None:
+    never = replicated(Figure("open set", "FNIR", 0.0), np.zeros(50), 60)
+    always = replicated(Figure("all pairs", "TMR", 1.0), np.ones(50), 2)
+    assert never.figure.interval == pytest.approx((0.0, 0.05))
+    assert always.figure.interval == (0.0, 1.0)
 
 
 def test_without_replicates_a_change_has_no_interval() -> None:
@@ -33,8 +40,8 @@ def test_without_replicates_a_change_has_no_interval() -> None:
 
 
 def test_a_table_has_a_row_for_each_measure_and_model_and_the_change_from_the_first() -> None:
-    before = column("sface", replicated(Figure("open set", "FNIR", 0.2, 20, 100), np.array([0.1, 0.3])))
-    after = column("ours", replicated(Figure("open set", "FNIR", 0.1, 10, 100), np.array([0.05, 0.15])))
+    before = column("sface", replicated(Figure("open set", "FNIR", 0.2, 20, 100), np.array([0.1, 0.3]), 100))
+    after = column("ours", replicated(Figure("open set", "FNIR", 0.1, 10, 100), np.array([0.05, 0.15]), 100))
     first, second = sections([before, after])["open set"]
     assert len(first) == len(second) == len(HEADER)
     assert first[:2] == ["FNIR", "sface"]
