@@ -12,8 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.cli import evaluate_report
 from app.cli.comparing import PlotsOption, wide_console
 from app.cli.contenders import ModelOption
+from app.cli.evaluate_doors import doors
 from app.cli.evaluate_models import folder, lfw_models
 from app.cli.photos import OpenReader, read_photos, serving_reader
 from app.domain import operating_point as domain
@@ -26,6 +28,8 @@ from models.measure.side_by_side import rate
 
 app = typer.Typer(help="Measure how well faces are told apart.", no_args_is_help=True)
 app.command()(folder)
+app.command()(doors)
+app.command()(evaluate_report.report)
 
 DATA = Path("../shared/data/lfw")
 CACHES = Path("build/readings")
