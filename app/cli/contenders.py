@@ -19,6 +19,9 @@ ModelOption = Annotated[
     list[str] | None,
     typer.Option("--model", help="a shipped encoder, or a safetensors file of its network; several are compared"),
 ]
+OneModelOption = Annotated[
+    str | None, typer.Option("--model", help="a shipped encoder, or a safetensors file of its network; default: as set")
+]
 FlipOption = Annotated[bool | None, typer.Option("--flip/--no-flip", help="flip averaging; default: as set")]
 
 

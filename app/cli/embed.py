@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from app.cli.contenders import Contender, ModelOption, contenders
+from app.cli.contenders import OneModelOption, contenders
 from app.cli.evaluate_models import plottable
 from app.cli.plainly import UNUSABLE, told
 from app.settings import Settings
@@ -29,7 +29,7 @@ def embed(
         Path | None, typer.Option(exists=True, file_okay=False, help="a folder a person, of people not enrolled")
     ] = None,
     names: Annotated[bool, typer.Option("--names/--no-names", help="name the people, twenty at most")] = True,
-    models: ModelOption = None,
+    model: OneModelOption = None,
 ) -> None:
     """Draw a gallery as a map: the two directions in which its photos differ most (PCA), and strangers among them.
 
@@ -45,7 +45,7 @@ def embed(
     with Console(stderr=True).status("reading the photos"):
         from models.face.reading import FaceChain, load_detector
 
-        one: Contender = contenders(models, settings)[0]
+        one = contenders([model or settings.model], settings)[0]
         limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}
         chain = FaceChain(load_detector(one.device), one.open(), device=one.device, **limits)
         known = {name: _vectors(chain, gallery, paths) for name, paths in people.items()}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from app.cli.contenders import ModelOption, contenders
+from app.cli.contenders import OneModelOption, contenders
 from app.cli.home import photo
 from app.cli.plainly import REFUSED, UNUSABLE, told
 from app.cli.verify import PhotoArgument
@@ -23,7 +23,7 @@ def explain(
     out: Annotated[Path, typer.Option("--out", dir_okay=False, help="the picture, PNG or JPEG")] = Path("heat.png"),
     patch: Annotated[int, typer.Option(min=4, max=112, help="pixels of 112 that are covered at a time")] = 24,
     stride: Annotated[int, typer.Option(min=1, max=112, help="pixels from one place to the next")] = 8,
-    models: ModelOption = None,
+    model: OneModelOption = None,
 ) -> None:
     """Draw what of two faces carried their similarity: red speaks for a match, blue against it.
 
@@ -39,7 +39,7 @@ def explain(
         from models.explain.occlusion import occlusion
         from models.face.reading import FaceChain, load_detector
 
-        one = contenders(models, settings)[0]
+        one = contenders([model or settings.model], settings)[0]
         limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}
         chain = FaceChain(load_detector(one.device), one.open(), device=one.device, **limits)
         crops = [_crop(chain, path, settings) for path in (image, other)]

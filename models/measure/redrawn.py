@@ -5,7 +5,7 @@ bootstrap sets its own. Two models measured with the same draws give the interva
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -67,10 +67,13 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """1:K in an open set: FNIR at the least threshold that keeps an FPIR on the strangers; the gallery is as it is."""
+    """1:K in an open set: FNIR at the least threshold that keeps an FPIR on the strangers; the gallery is as it is.
+
+    people: in the sample, enrolled, strangers and others.
+    """
 
     answers: OpenSet
-    people: int = field(default=0)
+    people: int
 
     def fnir(self, rates: Sequence[float], drawn: Floats | None = None) -> Floats:
         """FNIR at each FPIR, float64 (n, rates), for each row of drawn, float64 (n, people): how often people count.
