@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.image import Pixels
 from models.measure.readings import FOUND, PhotoReading, Readings
 from models.measure.sample import Floats, Vectors
 
-# That of `models.encoder`, whose import takes seconds: torch.
+# That of `models.image`, and below that of `models.encoder`: importing those loads Pillow and torch.
+Pixels = NDArray[np.uint8]
 CROP_PX = 112
 SHAPE = (CROP_PX, CROP_PX, 3)
 BYTES = CROP_PX * CROP_PX * 3
