@@ -10,6 +10,7 @@
     │   ├── UnsupportedTarget(least) an error rate that the calibration does not support
     │   ├── Conflict                 PersonExists · GalleryExists · DuplicatePerson(lookalikes) · NotSamePerson
     │   │                            IdempotencyConflict · InProgress · CannotUndo(obstacles) · LastAdminKey
+    │   │                            AlreadyServed · LeavesBehind(persons, first)
     │   └── Stale                    the row changed since it was read
     ├── Unknown                      UnknownPerson (Erased, Merged)
     │                                UnknownGallery, -Template, -Key, -Job, -Erasure, -IdentityChange
@@ -167,6 +168,19 @@ class NotSamePerson(Conflict):
 
 class LastAdminKey(Conflict):
     """The key is the last valid one that holds `admin`: make another one before you revoke it."""
+
+
+class AlreadyServed(Conflict):
+    """The model that the settings name is served already: set ONELOOK_MODEL to another one, and start again."""
+
+
+class LeavesBehind(Conflict):
+    """Persons without a kept crop would be recognized no more: enrol them anew, or send without_them=true."""
+
+    def __init__(self, persons: int, first: tuple[str, ...], detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.persons = persons
+        self.first = first
 
 
 @dataclass(frozen=True, slots=True)

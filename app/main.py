@@ -27,6 +27,7 @@ from app.routes import (
     keys,
     metrics,
     persons,
+    reembeddings,
     templates,
     verify,
 )
@@ -41,7 +42,7 @@ from app.settings import Settings
 RESOURCES = (
     *(detect, enroll, batches, verify, identify),
     *(persons, templates, erasures, galleries, identities, export),
-    *(audit, keys, calibration, health, info, metrics, docs),
+    *(audit, keys, calibration, reembeddings, health, info, metrics, docs),
 )
 
 

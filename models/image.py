@@ -1,4 +1,4 @@
-"""Bytes -> pixels: the only decoder. An image is hostile until it was decoded under limits.
+"""Bytes -> pixels, the only decoder; and back. An image is hostile until it was decoded under limits.
 
 First frame of JPEG, PNG, WebP, HEIC, BMP, GIF and TIFF; upright by its EXIF orientation; CMYK, palette, 1-bit, 16-bit,
 grey and transparent pictures come out as plain RGB, transparency over white.
@@ -58,6 +58,13 @@ def decode(image: bytes, *, max_bytes: int = 10 * MIB, max_pixels: int = 50_000_
         # Decoders of hostile bytes fail in every way there is (struct.error, zlib.error, IndexError, MemoryError ...);
         # all of them mean one thing to the sender. The cause is kept for the log's type name, its text is not shown.
         raise UnreadableImage from e
+
+
+def as_png(pixels: Pixels) -> bytes:
+    """uint8 (H, W, 3) RGB -> the same pixels as a PNG file."""
+    out = BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return out.getvalue()
 
 
 def _looks_like_a_picture(image: bytes) -> bool:

@@ -7,13 +7,14 @@ from typing import Literal
 from app.actions import entries
 from app.actions.enroll import new_template
 from app.actions.in_step import Report, bring_in_step, to_log
+from app.actions.look import Look, look_at
 from app.actions.lookout import Lookout
 from app.actions.people import found
-from app.actions.sight import enrollable_face
 from app.actions.trail import NO_TRAIL
-from app.actions.verify import best_of
-from app.domain.face import Face, Vector
+from app.actions.verify import best_of, refuse_another_model
+from app.domain.face import Face
 from app.domain.gallery import Within
+from app.domain.model import ModelChanged, in_one_model
 from app.domain.operating_point import Calibration
 from app.domain.person import Person, Template
 from app.errors import Lookalike, NotSamePerson
@@ -37,7 +38,7 @@ class AddTemplate:
 
     Raises UnknownPerson, Erased, NoFace, SeveralFaces, PoorQuality, NotSamePerson, DuplicatePerson, and what the
     reader raises. Writes the template, then brings the index in step. NotSamePerson and DuplicatePerson are noted on
-    the trail.
+    the trail. keep_crops: the aligned face is kept too, sealed.
     """
 
     store: Store
@@ -49,6 +50,7 @@ class AddTemplate:
     least_quality: float
     report: Report = to_log
     trail: Trail = NO_TRAIL
+    keep_crops: bool = False
 
     def __call__(
         self,
@@ -67,34 +69,55 @@ class AddTemplate:
         """
         with self.store.read() as uow:
             found(uow, person_id, within)
-        face, vector = enrollable_face(self.reader.read(image, encode="main"), self.least_quality)
-        parts = (self.store, self.gallery, self.calibration, vector, self.clock, self.trail)
+        return in_one_model(
+            lambda: self._read_and_store(
+                image, person_id, on_duplicate=on_duplicate, override=override, within=within, also=also
+            )
+        )
+
+    def _read_and_store(
+        self,
+        image: bytes,
+        person_id: str,
+        *,
+        on_duplicate: Literal["reject", "allow"],
+        override: bool,
+        within: Within,
+        also: Callable[[UnitOfWork, TemplateAdded], None],
+    ) -> TemplateAdded:
+        """Raises ModelChanged where a cut-over came between, and nothing was stored."""
+        look = look_at(image, self.reader, self.gallery, self.least_quality, keep_crops=self.keep_crops)
+        parts = (self.store, self.gallery, self.calibration, look, self.clock, self.trail)
         watch = Lookout(*parts, except_for=person_id, within=within)
         refuse = "allow" if override else on_duplicate
         if not override:
-            self._must_look_like(person_id, vector, within)
+            self._must_look_like(person_id, look, within)
         watch.refuse(refuse)
         template = new_template(
-            person_id, face.quality, vector, self.reader.model_id, self.identifiers, self.clock.now()
+            person_id, look.face.quality, look.vector, look.model_id, self.identifiers, self.clock.now()
         )
         with self.store.write() as uow:
             watch.look_again(uow)
             watch.refuse(refuse)
             person = found(uow, person_id, within)
             uow.templates.add(template)
-            added = TemplateAdded(person, template, face, watch.alike, uow.changes.head())
+            look.keep_beside(uow, template.id, self.gallery.served)
+            added = TemplateAdded(person, template, look.face, watch.alike, uow.changes.head())
             uow.audit.append(entries.of_template(added, override=override))
             also(uow, added)
             committed = uow.commit()
         bring_in_step(self.gallery, committed, self.report)
         return added
 
-    def _must_look_like(self, person_id: str, vector: Vector, within: Within) -> None:
+    def _must_look_like(self, person_id: str, look: Look, within: Within) -> None:
         with self.store.read() as uow:
             found(uow, person_id, within)  # again: without templates, whoever went meanwhile would be like nobody
             templates = uow.templates.of(person_id)
-        best = best_of(templates, vector, self.reader.model_id)
+            best = best_of(templates, look.vector, look.model_id)
+            refuse_another_model(uow, best, look.model_id)
         point = self.calibration.for_verification()
+        if point.model_id != look.model_id:
+            raise ModelChanged
         if best is not None and best.similarity >= point.threshold:
             return
         similarity = None if best is None else best.similarity

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.actions.add_template import AddTemplate, TemplateAdded
 from app.actions.enroll import Enroll, Enrolled, Enrolment
+from app.actions.jobs import Told
 from app.actions.people import all_there, found
 from app.domain import particulars
 from app.domain.batch import BatchItem, Outcome, photo_digest
@@ -13,9 +14,6 @@ from app.domain.gallery import Within
 from app.domain.job import Job, Overtaken
 from app.errors import Corrupt, DuplicatePerson, InvalidField, Merged, OnelookError, Unavailable, UnknownPerson
 from app.ports import PersonFilter, Store, UnitOfWork
-
-# An error -> its code, its detail, and the members that a row may keep.
-Told = Callable[[OnelookError], tuple[str, str, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)

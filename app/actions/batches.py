@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from app.actions.jobs import CancelJob, found_job
 from app.actions.tidy_batches import let_file_go
 from app.domain.batch import BatchItem
 from app.domain.job import ENROLL_BATCH, Job
 from app.domain.key import Key
-from app.domain.particulars import is_id
-from app.errors import UnknownJob
-from app.ports import Clock, Spool, Store, UnitOfWork
+from app.ports import Clock, Spool, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class FindBatch:
     def __call__(self, job_id: str, key: Key) -> Batch:
         """The job as stored now, with counts."""
         with self.store.read() as uow:
-            job = _found(uow, job_id, key)
+            job = found_job(uow, job_id, key, ENROLL_BATCH)
             return Batch(job, uow.batches.counts(job_id), job.eta_s(self.clock.now()))
 
 
@@ -45,7 +44,7 @@ class ListItems:
     def __call__(self, job_id: str, key: Key, *, status: str | None, after: int, limit: int) -> Sequence[BatchItem]:
         """At most `limit` items behind the number `after`."""
         with self.store.read() as uow:
-            _found(uow, job_id, key)
+            found_job(uow, job_id, key, ENROLL_BATCH)
             return uow.batches.page(job_id, status=status, after=after, limit=limit)
 
 
@@ -60,23 +59,9 @@ class CancelBatch:
 
     def __call__(self, job_id: str, key: Key) -> Batch:
         """The batch as it stands now: one that is worked on ends within seconds."""
-        now = self.clock.now()
-        with self.store.write() as uow:
-            job = _found(uow, job_id, key)
-            if job.is_worked_on(now):
-                uow.jobs.ask_cancel(job_id)
-            elif not job.ended:
-                uow.jobs.end(job_id, "cancelled", token=job.token, at=now, expires_at=now + self.kept)
-            uow.commit()
+        CancelJob(self.store, self.clock, ENROLL_BATCH, self.kept)(job_id, key)
         batch = FindBatch(self.store, self.clock)(job_id, key)
         if batch.job.ended:
             # Once that is committed: a job that goes on after all needs its file.
             let_file_go(self.store, self.spool, job_id)
         return batch
-
-
-def _found(uow: UnitOfWork, job_id: str, key: Key) -> Job:
-    job = uow.jobs.get(job_id) if is_id(job_id) else None
-    if job is None or job.kind != ENROLL_BATCH or not (key.holds("admin") or key.id == job.owner):
-        raise UnknownJob
-    return job

@@ -150,21 +150,21 @@ class FindDuplicates:
         with self.store.read() as uow:
             # Noted before the rows are read: a page of this result is never taken for one of later rows.
             seq = uow.changes.head()
-            ids, person, vectors = self._everything(uow, among)
+            ids, person, vectors = self._everything(uow, among, point.model_id)
         alike = closest_between(vectors, person, point.threshold, MOST)
         unlike = furthest_within(vectors, person, point.threshold)
         findings = (*_findings(TWO_PERSONS, alike, ids), *_findings(ONE_PERSON, unlike, ids))
         in_order = tuple(sorted(findings, key=lambda finding: finding.place))
         return _Compared(point, in_order, len(ids), seq, alike.complete)
 
-    def _everything(self, uow: UnitOfWork, among: Within) -> tuple[list[str], Places, Vector]:
+    def _everything(self, uow: UnitOfWork, among: Within, model_id: str) -> tuple[list[str], Places, Vector]:
         """Template ids, numbers of their persons, rising, and vectors, float32 (n, 128)."""
         members = None if among is None else _members(uow, among)
         opted_out = _opted_out(uow)
         ids: list[str] = []
         owners: list[str] = []
         parts: list[Vector] = [np.empty((0, 128), np.float32)]
-        templates = uow.templates.of_model(self.calibration.model_id, unreadable=lambda template_id: None)
+        templates = uow.templates.of_model(model_id, unreadable=lambda template_id: None)
         wanted = (t for t in templates if t.person_id not in opted_out and (members is None or t.person_id in members))
         while piece := list(islice(wanted, PIECE)):
             ids += [t.id for t in piece]

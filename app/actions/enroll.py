@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 from app.actions import entries
 from app.actions.in_step import Report, bring_in_step, to_log
+from app.actions.look import look_at
 from app.actions.lookout import Lookout
 from app.actions.people import known_gallery
-from app.actions.sight import enrollable_face
 from app.actions.trail import NO_TRAIL
 from app.domain import particulars
 from app.domain.face import Face, Quality, ReadingTimes, Vector
 from app.domain.gallery import EVERYBODY, Within
+from app.domain.model import in_one_model
 from app.domain.operating_point import Calibration
 from app.domain.person import Person, Template
 from app.errors import InvalidField, Lookalike, PersonExists
@@ -59,7 +60,7 @@ class Enroll:
 
     Raises InvalidField, UnknownGallery, PersonExists, NoFace, SeveralFaces, PoorQuality, DuplicatePerson, and what the
     reader raises. Writes the person and the template in one transaction, then brings the index in step. A dry run and
-    DuplicatePerson, which store nothing, are noted on the trail.
+    DuplicatePerson, which store nothing, are noted on the trail. keep_crops: the aligned face is kept too, sealed.
     """
 
     store: Store
@@ -71,6 +72,7 @@ class Enroll:
     least_quality: float
     report: Report = to_log
     trail: Trail = NO_TRAIL
+    keep_crops: bool = False
 
     def __call__(
         self,
@@ -88,24 +90,37 @@ class Enroll:
         person = self._person(enrolment)
         galleries = self._galleries(enrolment.galleries, within)
         self._refuse_taken(enrolment.person_id)
-        reading = self.reader.read(image, encode="main")
-        face, vector = enrollable_face(reading, self.least_quality)
-        watch = Lookout(self.store, self.gallery, self.calibration, vector, self.clock, self.trail, within=within)
+        return in_one_model(lambda: self._read_and_store(image, enrolment, person, galleries, within, also))
+
+    def _read_and_store(
+        self,
+        image: bytes,
+        enrolment: Enrolment,
+        person: Person,
+        galleries: tuple[str, ...],
+        within: Within,
+        also: Callable[[UnitOfWork, Enrolled], None],
+    ) -> Enrolled:
+        """Raises ModelChanged where a cut-over came between, and nothing was stored."""
+        look = look_at(image, self.reader, self.gallery, self.least_quality, keep_crops=self.keep_crops)
+        face = look.face
+        watch = Lookout(self.store, self.gallery, self.calibration, look, self.clock, self.trail, within=within)
         watch.refuse(enrolment.on_duplicate)
         if enrolment.dry_run:
             watch.note(entries.DRY_RUN)
-            return Enrolled(person, galleries, None, face, watch.alike, watch.seq, reading.times)
+            return Enrolled(person, galleries, None, face, watch.alike, watch.seq, look.times)
         with self.store.write() as uow:
             watch.look_again(uow)
             watch.refuse(enrolment.on_duplicate)
             template = new_template(
-                person.id, face.quality, vector, self.reader.model_id, self.identifiers, person.created_at
+                person.id, face.quality, look.vector, look.model_id, self.identifiers, person.created_at
             )
             uow.people.add(person)
             uow.templates.add(template)
+            look.keep_beside(uow, template.id, self.gallery.served)
             for gallery in galleries:
                 uow.galleries.join(gallery, person.id)
-            enrolled = Enrolled(person, galleries, template, face, watch.alike, uow.changes.head(), reading.times)
+            enrolled = Enrolled(person, galleries, template, face, watch.alike, uow.changes.head(), look.times)
             uow.audit.append(entries.of_enrolment(enrolled))
             also(uow, enrolled)
             committed = uow.commit()

@@ -1,12 +1,13 @@
 """A subject's access request: everything that is held of a person."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.actions.people import Placed, found, placed, refuse_beyond
 from app.domain.audit import AuditFilter, Entry, Record
 from app.domain.batch import BatchItem
+from app.domain.face import Crop
 from app.domain.gallery import Within
 from app.domain.identity import IdentityChange
 from app.domain.person import Template
@@ -18,13 +19,15 @@ PIECE = 500
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Everything. absorbed: ids that are the same person since a merge, which what follows tells of too.
+    """Everything. crops: by template id, of those templates of which one is kept.
 
-    seen_at: when the person was last recognized; photos of batches by job; records: kept answers that name the person.
+    absorbed: ids that are the same person since a merge, which what follows tells of too; seen_at: when the person was
+    last recognized; photos of batches by job; records: kept answers that name the person.
     """
 
     placed: Placed
     templates: tuple[Template, ...] = field(repr=False)
+    crops: Mapping[str, Crop] = field(repr=False)
     absorbed: tuple[str, ...]
     changes: tuple[IdentityChange, ...]
     seen_at: datetime | None
@@ -58,6 +61,7 @@ class Export:
             return Held(
                 placed(uow, [person])[0],
                 tuple(uow.templates.of(person_id)),
+                uow.crops.of(person_id),
                 absorbed,
                 tuple(sorted(changes.values(), key=lambda change: (change.made_at, change.id))),
                 uow.sightings.last(person_id),

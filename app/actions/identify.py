@@ -14,6 +14,7 @@ from app.domain import decision
 from app.domain.decision import Candidate, NotRecognized, Recognized
 from app.domain.face import Face, Reading
 from app.domain.gallery import EVERYBODY, Within
+from app.domain.model import ModelChanged, in_one_model
 from app.domain.operating_point import Calibration, OperatingPoint
 from app.ports import Clock, FaceReader, Gallery, Store, Trail
 
@@ -69,6 +70,10 @@ class Identify:
 
     def __call__(self, image: bytes, question: Question, *, within: Within = None) -> Identified:
         """Decides at the point that was asked for, at the gallery's size. within: what the caller is bound to."""
+        return in_one_model(lambda: self._identify(image, question, within))
+
+    def _identify(self, image: bytes, question: Question, within: Within) -> Identified:
+        """Raises ModelChanged where a cut-over came between."""
         began = time.perf_counter()
         self._refuse_unknown(question, within)
         self._point(
@@ -82,6 +87,8 @@ class Identify:
         self._refuse_unknown(question, within)  # it may have been removed while the picture was read
         persons, templates = self.gallery.size(question.gallery)
         point = self._point(max(persons, templates), question)
+        if point.model_id != reading.model_id:
+            raise ModelChanged
         answers = tuple(self._answer(face, point, question) for face in faces)
         searched = time.perf_counter()
         timings = Timings.of((reading.times,), search_s=searched - searching, total_s=searched - began)
@@ -105,7 +112,9 @@ class Identify:
         if vector is None:
             return Answer(face, NotRecognized(None, None, "below_threshold"), ())
         # Two at least: the margin needs the second person.
-        ranked = rank(self.store, self.gallery, vector, max(2, question.top_k), among=question.gallery)
+        ranked = rank(
+            self.store, self.gallery, vector, max(2, question.top_k), among=question.gallery, model_id=point.model_id
+        )
         answer = decision.identify(
             ranked,
             point,

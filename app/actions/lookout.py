@@ -3,9 +3,10 @@
 from typing import Literal
 
 from app.actions import entries
+from app.actions.look import Look
 from app.actions.ranking import rank
-from app.domain.face import Vector
 from app.domain.gallery import Within
+from app.domain.model import ModelChanged
 from app.domain.operating_point import Calibration
 from app.domain.person import Person
 from app.errors import DuplicatePerson, Lookalike
@@ -19,7 +20,8 @@ class Lookout:
 
     Everybody enrolled is compared, whatever gallery the caller is bound to, but of others such a caller hears no name.
     Somebody who is not active counts: to be enrolled anew would undo that. Who opted out of faces is not compared.
-    Where nothing is stored after it, so that no row tells of it, it is noted on the trail.
+    Where nothing is stored after it, so that no row tells of it, it is noted on the trail. Looking raises ModelChanged
+    where another model is served than the one that the look is of.
     """
 
     def __init__(
@@ -27,7 +29,7 @@ class Lookout:
         store: Store,
         gallery: Gallery,
         calibration: Calibration,
-        vector: Vector,
+        look: Look,
         clock: Clock,
         trail: Trail,
         *,
@@ -37,7 +39,7 @@ class Lookout:
         self._store = store
         self._gallery = gallery
         self._calibration = calibration
-        self._vector = vector
+        self._look_at = look
         self._clock = clock
         self._trail = trail
         self._except_for = except_for
@@ -77,11 +79,14 @@ class Lookout:
     def _look(self) -> None:
         self._seq = self._gallery.catch_up()
         self._point = point = self._calibration.for_identification(max(self._gallery.size()))
+        if point.model_id != self._look_at.model_id:
+            raise ModelChanged
         ranked = rank(
             self._store,
             self._gallery,
-            self._vector,
+            self._look_at.vector,
             MOST_LOOKALIKES,
+            model_id=self._look_at.model_id,
             at_least=point.threshold,
             counts=_counts,
         )

@@ -19,6 +19,7 @@ def rank(
     vector: Vector,
     persons: int,
     *,
+    model_id: str,
     among: str = EVERYBODY,
     at_least: float = -math.inf,
     counts: Callable[[Person], bool] = Person.may_match,
@@ -27,12 +28,13 @@ def rank(
 
     Equals stand in order of id. Those below the similarity `at_least` are left out. A hit whose row is gone, or whose
     owner does not count, is dropped and the index is asked for more, until enough persons are found or nothing is left.
-    counts: those who may match, unless the answer is for another purpose than to recognize somebody. Read-only.
+    counts: those who may match, unless the answer is for another purpose than to recognize somebody. model_id: whose
+    the vector is; raises ModelChanged where another is served. Read-only.
     """
     owners: dict[str, Person] = {}
     k = max(FIRST_HITS, 2 * persons)
     while True:
-        answer = gallery.search(vector, k, among)
+        answer = gallery.search(vector, k, among, model_id=model_id)
         hits = [hit for hit in answer if math.isfinite(hit.similarity) and hit.similarity >= at_least]
         unseen = [hit.template_id for hit in hits if hit.template_id not in owners]
         if unseen:

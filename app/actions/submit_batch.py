@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
+from app.actions.jobs import MOST_ATTEMPTS
 from app.actions.people import known_gallery
 from app.domain.batch import BatchItem, Place
 from app.domain.gallery import Within
 from app.domain.job import ENROLL_BATCH, Job
 from app.ports import Clock, Identifiers, Spool, Store, UnitOfWork
 
-MOST_ATTEMPTS = 5
 # What is only known from a spooled file; the other form is a folder on the disk of whoever runs the command.
 SPOOLED = ("zip", "lines")
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from app.domain.job import ENROLL_BATCH, Job, Status
+from app.actions.jobs import tidy_jobs
+from app.domain.job import ENROLL_BATCH
 from app.ports import Clock, Spool, Store
 
 # An upload, or a file whose row was never committed, that is older than any that is still on its way.
@@ -38,14 +39,7 @@ class TidyBatches:
 
     def __call__(self) -> None:
         """Does all of it; writes nothing where there is nothing to do."""
-        now = self.clock.now()
-        with self.store.read() as uow:
-            given_up = uow.jobs.given_up(ENROLL_BATCH, now)
-        for job in given_up:
-            self._give_up(job)
-        with self.store.write() as uow:
-            if uow.jobs.forget(ENROLL_BATCH, now):
-                uow.commit()
+        tidy_jobs(self.store, self.clock, ENROLL_BATCH, self.kept, self.report)
         self.blank_erased()
         old = set(self.spool.sweep(LEFT_BEHIND_S))
         for job_id in self.spool.held():
@@ -68,18 +62,3 @@ class TidyBatches:
                 uow.commit()
             count += len(places)
         return count
-
-    def _give_up(self, job: Job) -> None:
-        now = self.clock.now()
-        cancelled = job.cancel_asked
-        detail = (
-            "It was not ended in time: send it again to go on."
-            if job.expires_at < now
-            else f"It was begun {job.attempt} times and never got on: the log says more. Send it again to go on."
-        )
-        error = None if cancelled else {"code": "internal", "detail": detail}
-        with self.store.write() as uow:
-            ending: Status = "cancelled" if cancelled else "failed"
-            uow.jobs.end(job.id, ending, token=job.token, at=now, expires_at=now + self.kept, error=error)
-            uow.commit()
-        self.report(f"the job {job.id} was given up: it is {ending}")

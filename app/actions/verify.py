@@ -17,9 +17,10 @@ from app.domain import decision
 from app.domain.decision import Match, NoMatch
 from app.domain.face import Face, Reading, Vector
 from app.domain.gallery import Within
+from app.domain.model import ModelChanged, in_one_model
 from app.domain.operating_point import Calibration, OperatingPoint
 from app.domain.person import Person, Template
-from app.ports import Clock, FaceReader, Gallery, Hit, Store, Trail
+from app.ports import Clock, FaceReader, Gallery, Hit, Store, Trail, UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +62,23 @@ class VerifyPerson:
 
     def __call__(self, image: bytes, person_id: str, asked: Asked, *, within: Within = None) -> Verified:
         """Decides at the point that was asked for. within: the galleries that the caller is bound to."""
+        return in_one_model(lambda: self._verify(image, person_id, asked, within))
+
+    def _verify(self, image: bytes, person_id: str, asked: Asked, within: Within) -> Verified:
+        """Raises ModelChanged where a cut-over came between."""
         began = time.perf_counter()
         point = self.calibration.for_verification(asked.target_fmr, accept_extrapolated=asked.accept_extrapolated)
         with self.store.read() as uow:
             found(uow, person_id, within)
         reading = self.reader.read(image, encode="main")
+        if point.model_id != reading.model_id:
+            raise ModelChanged
         face = _face(reading, asked)
         seq, searching = self.gallery.catch_up(), time.perf_counter()
         with self.store.read() as uow:
             person = found(uow, person_id, within)
-            best = self._best(person, uow.templates.of(person_id), embedding(face))
+            best = self._best(person, uow.templates.of(person_id), embedding(face), reading.model_id)
+            refuse_another_model(uow, best, reading.model_id)
         searched = time.perf_counter()
         answer = decision.verify(
             None if best is None else best.similarity,
@@ -86,10 +94,10 @@ class VerifyPerson:
         self.trail.note(entries.of_verification(verified, self.clock.now()))
         return verified
 
-    def _best(self, person: Person, templates: Sequence[Template], vector: Vector | None) -> Hit | None:
+    def _best(self, person: Person, templates: Sequence[Template], vector: Vector | None, model_id: str) -> Hit | None:
         if vector is None or not person.may_match():
             return None
-        return best_of(templates, vector, self.reader.model_id)
+        return best_of(templates, vector, model_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +113,15 @@ class VerifyPair:
 
     def __call__(self, image: bytes, other: bytes, asked: Asked) -> Verified:
         """Decides at the point that was asked for; the worse of the two qualities counts."""
+        return in_one_model(lambda: self._verify(image, other, asked))
+
+    def _verify(self, image: bytes, other: bytes, asked: Asked) -> Verified:
+        """Raises ModelChanged where a cut-over came between."""
         began = time.perf_counter()
         point = self.calibration.for_verification(asked.target_fmr, accept_extrapolated=asked.accept_extrapolated)
         readings = (self.reader.read(image, encode="main"), self.reader.read(other, encode="main"))
+        if {point.model_id} != {reading.model_id for reading in readings}:
+            raise ModelChanged
         faces = (_face(readings[0], asked), _face(readings[1], asked, "image2"))
         first, second = (embedding(face) for face in faces)
         answer = decision.verify(
@@ -124,6 +138,16 @@ class VerifyPair:
         verified = Verified(answer, point, faces, None, self.gallery.catch_up(), timings)
         self.trail.note(entries.of_verification(verified, self.clock.now()))
         return verified
+
+
+def refuse_another_model(uow: UnitOfWork, best: Hit | None, model_id: str) -> None:
+    """Raises ModelChanged where nothing to compare with was found because another model is served by now.
+
+    After the templates were read: one that was found is of that model, and so of a moment before a cut-over.
+    """
+    served = uow.models.served() if best is None else None
+    if served is not None and served.model_id != model_id:
+        raise ModelChanged
 
 
 def best_of(templates: Sequence[Template], vector: Vector, model_id: str) -> Hit | None:

@@ -1,5 +1,6 @@
 """Every action, made once on the parts."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,15 @@ from app.actions.erase import Erase, FindReceipt
 from app.actions.export import Export
 from app.actions.galleries import ChangeMembership, ListGalleries, MakeGallery, RemoveGallery
 from app.actions.identify import Identify
+from app.actions.jobs import CancelJob, ClaimJob, FindJob, tidy_jobs
 from app.actions.keys import ListKeys, MakeKey, RevokeKey
 from app.actions.merge import Merge
 from app.actions.once import Once
 from app.actions.people import FindPerson, ListPeople, ListTemplates
+from app.actions.reembed import RunReembedding, SubmitReembedding, give_up_next, tidy_models
 from app.actions.remove_template import RemoveTemplate
 from app.actions.retain import Retain
-from app.actions.run_batch import ClaimBatch, RunBatch
+from app.actions.run_batch import RunBatch
 from app.actions.split import Split
 from app.actions.submit_batch import SubmitBatch
 from app.actions.tidy_batches import TidyBatches, let_file_go
@@ -34,6 +37,7 @@ from app.actions.verify import VerifyPair, VerifyPerson
 from app.assembly.parts import Parts
 from app.domain.actor import SERVICE
 from app.domain.audit import Entry
+from app.domain.job import REEMBEDDING
 from app.routes.budget import ByteBudget
 from app.routes.crew import Crew
 from app.routes.desk import Desk
@@ -48,15 +52,18 @@ from app.store.files.spool import FileSpool
 
 # Templates that a request for duplicates compares at most: their time grows with the square of it, to some two minutes.
 MOST_COMPARED = 200_000
+# After a cut-over a search elsewhere may be under way among the vectors in clear of the model before.
+CLEAR_AFTER_S = 5.0
 
 
 def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = None) -> Desk:
     """Every action on those parts. shared: as in `create_app`."""
     store, gallery, reader, points = parts.store, parts.gallery, parts.reader, parts.calibration
     clock, ids, floor = parts.clock, parts.identifiers, settings.min_enroll_quality
+    wanted = parts.wanted_model_id or reader.model_id
     trail = QueuedTrail(store, clock, log.warning)
-    enroll = Enroll(store, gallery, reader, points, clock, ids, floor, log.warning, trail)
-    add_template = AddTemplate(store, gallery, reader, points, clock, ids, floor, log.warning, trail)
+    common = (store, gallery, reader, points, clock, ids, floor, log.warning, trail, settings.keep_crops)
+    enroll, add_template = Enroll(*common), AddTemplate(*common)
     spool = FileSpool(
         settings.home / "batches",
         Limits(settings.max_batch_items, settings.max_image_bytes, settings.max_batch_bytes),
@@ -77,6 +84,7 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
         reader=reader,
         about=parts.about,
         calibration=points,
+        wanted_model_id=wanted,
         authenticate=Authenticate(store, clock),
         detect=Detect(reader),
         enroll=enroll,
@@ -84,10 +92,19 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
         find_batch=FindBatch(store, clock),
         list_items=ListItems(store),
         cancel_batch=CancelBatch(store, spool, clock, kept),
-        claim_batch=ClaimBatch(store, clock, ids),
+        claim_batch=ClaimJob(store, clock, ids),
         run_batch=RunBatch(store, enroll_item, told, clock, kept, reader.waiting, partial(let_file_go, store, spool)),
         tidy_batches=tidy_batches,
         spool=spool,
+        submit_reembedding=SubmitReembedding(store, clock, ids, gallery, wanted, kept, log.warning),
+        claim_reembedding=ClaimJob(store, clock, ids, REEMBEDDING),
+        run_reembedding=RunReembedding(
+            *(store, reader, gallery, clock, kept, told, reader.waiting, log.warning),
+            clear_after_s=CLEAR_AFTER_S if settings.search == "pgvector" else 0.0,
+        ),
+        find_reembedding=FindJob(store, clock, REEMBEDDING),
+        cancel_reembedding=CancelJob(store, clock, REEMBEDDING, kept, give_up_next),
+        tidy_reembeddings=partial(_tidy_reembeddings, store, clock, kept, log.warning),
         add_template=add_template,
         remove_template=RemoveTemplate(store, gallery, clock, log.warning),
         verify_person=VerifyPerson(store, gallery, reader, points, clock, floor, trail),
@@ -125,6 +142,13 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
             refusal="Too many pictures are waiting: try again in a second.",
         ),
     )
+
+
+def _tidy_reembeddings(
+    store: ports.Store, clock: ports.Clock, kept: timedelta, report: Callable[[str], object]
+) -> None:
+    tidy_jobs(store, clock, REEMBEDDING, kept, report)
+    tidy_models(store)
 
 
 def _lock_out(trail: ports.Trail, clock: ports.Clock, log: Log, address: str, seconds: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -29,7 +30,8 @@ from app.routes.log import Log, describe_fault
 from app.routes.traces import SpanTraces
 from app.settings import Settings
 from app.worker.batch_work import BatchWork
-from app.worker.batches import BatchLoop
+from app.worker.loop import JobLoop, Work
+from app.worker.reembedding_work import ReembeddingWork
 from app.worker.upkeep import keep_up
 
 LONGEST_PAUSE_S = 30.0
@@ -68,20 +70,23 @@ def lifespan_of(
             asyncio.create_task(_upkeep(desk, gate, log)),
             asyncio.create_task(_give_back()),
         ]
-        batch_loop = _batch_loop(settings, desk, gate, log)
-        batch_loop.start()
+        loops = _loops(settings, desk, gate, log)
+        for loop in loops:
+            loop.start()
         traces = _traces(settings)
         app.state.counts.extend(traces)
         try:
             yield
         finally:
             gate.stop()
-            batch_loop.stop()
+            for loop in loops:
+                loop.stop()
             for task in beside:
                 task.cancel()
             emptied = await gate.until_empty(settings.shutdown_grace_s)
             # The photo at hand is read to its end; without that the lease of its job would have to run out.
-            emptied &= await anyio.to_thread.run_sync(batch_loop.join, settings.shutdown_grace_s)
+            for loop in loops:
+                emptied &= await anyio.to_thread.run_sync(loop.join, settings.shutdown_grace_s)
             await anyio.to_thread.run_sync(desk.trail.close, settings.shutdown_grace_s)
             await anyio.to_thread.run_sync(parts.close)
             desk.close()
@@ -163,9 +168,20 @@ def _traces(settings: Settings) -> list[SpanTraces]:
     return [SpanTraces.to(settings.otlp_endpoint, settings.trace_share, version_here())]
 
 
-def _batch_loop(settings: Settings, desk: Desk, gate: Gate, log: Log) -> BatchLoop:
-    """The loop that works on batches in this process, and leaves a lane to doors where there is more than one."""
-    work = BatchWork(
+def _loops(settings: Settings, desk: Desk, gate: Gate, log: Log) -> tuple[JobLoop, ...]:
+    """The loops that work on jobs in this process, one a kind, so that none waits for hours of another."""
+
+    def loop(work: Work, name: str, wake: threading.Event) -> JobLoop:
+        return JobLoop(
+            work,
+            name=name,
+            may_begin=lambda: gate.phase == "ready",
+            report=lambda e: log.error("a job was interrupted", kind=name, fault=describe_fault(e)),
+            wake=wake,
+        )
+
+    # It leaves a lane to doors where there is more than one.
+    batches = BatchWork(
         desk.spool,
         desk.claim_batch,
         desk.run_batch,
@@ -173,11 +189,10 @@ def _batch_loop(settings: Settings, desk: Desk, gate: Gate, log: Log) -> BatchLo
         lambda line, defaults: read_line(line, defaults, settings.max_image_bytes),
         at_once=max(1, desk.about.lanes - 1),
     )
-    return BatchLoop(
-        work,
-        may_begin=lambda: gate.phase == "ready",
-        report=lambda e: log.error("a batch was interrupted", fault=describe_fault(e)),
-        wake=desk.batches_due,
+    reembeddings = ReembeddingWork(desk.store, desk.claim_reembedding, desk.run_reembedding, desk.tidy_reembeddings)
+    return (
+        loop(batches, "batches", desk.batches_due),
+        loop(reembeddings, "reembeddings", desk.reembeddings_due),
     )
 
 

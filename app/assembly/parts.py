@@ -7,7 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
 from app import ports
+from app.actions.models import settle_model
+from app.assembly.serving import Serving
 from app.clock import RandomIdentifiers, SystemClock
+from app.domain.model import Served
 from app.domain.operating_point import Calibration
 from app.errors import Misconfigured
 from app.index.compressed import CompressedIndex
@@ -25,6 +28,7 @@ from app.store.pgvector.search import PgVectorGallery
 from app.store.pgvector.table import drop_vectors, keep_vectors
 from app.store.postgres.replicas import Replicas
 from app.store.unit_of_work import SqlStore
+from models import weights
 from models.errors import WeightsError
 
 
@@ -60,6 +64,8 @@ class Parts:
     clock: ports.Clock
     identifiers: ports.Identifiers
     close: Callable[[], None]
+    #: The model that the settings make: what is served once a home was re-embedded.
+    wanted_model_id: str = ""
     #: What a service does before it fills the gallery, and a verb does not; may be called again.
     before_filling: Callable[[], object] = lambda: None
 
@@ -80,9 +86,12 @@ def build_parts(settings: Settings, log: Log | None = None) -> Parts:
     bound_footprint()
     store = open_store(settings)
     try:
+        wanted = weights.model_id(settings.model, flip=settings.flip_averaging)
+        served = settle_model(store, wanted)
+        name, flip = _weights_of(served.model_id, wanted)
         reader = NetworkFaceReader(
-            model=settings.model,
-            flip=settings.flip_averaging,
+            model=name,
+            flip=flip,
             device=settings.device,
             precision=settings.precision,
             lanes=settings.inference_lanes,
@@ -95,6 +104,9 @@ def build_parts(settings: Settings, log: Log | None = None) -> Parts:
     except WeightsError as e:
         store.close()
         raise Misconfigured(f"the weights cannot be used: {e}") from e
+    except Misconfigured:
+        store.close()
+        raise
     facts = reader.facts
     # Standard error: what the verbs print on standard output is for other programs.
     report = (log or make_log(settings.log_format, settings.log_level, sys.stderr)).warning
@@ -108,10 +120,16 @@ def build_parts(settings: Settings, log: Log | None = None) -> Parts:
         store.close()
 
     try:
-        _refuse_another_model(store, reader.model_id)
-        points = shipped.load(settings.model, reader.model_id)
+        serving = Serving(reader, shipped.load(name, served.model_id), report)
+        if wanted != served.model_id:
+            # What cannot be served once it was embedded is told before, and not at the cut-over.
+            shipped.load(settings.model, wanted)
+            report(
+                f"{wanted} is wanted, and {served.model_id} is served until `onelook reembed`, or POST /reembeddings, "
+                "has embedded the templates anew"
+            )
         replicas = Replicas(settings.replica_urls, store, report)
-        gallery = _gallery(settings, store, points, report, replicas)
+        gallery = _gallery(settings, store, served, serving, report, replicas)
     except Misconfigured:
         close()
         raise
@@ -120,7 +138,8 @@ def build_parts(settings: Settings, log: Log | None = None) -> Parts:
         store=store,
         gallery=gallery,
         reader=reader,
-        calibration=points,
+        calibration=serving.points,
+        wanted_model_id=wanted,
         about=About(
             version=version_here(),
             terms=facts.terms,
@@ -134,6 +153,7 @@ def build_parts(settings: Settings, log: Log | None = None) -> Parts:
             else f"faiss: every vector up to {Packing().bound} templates, above that packed codes refined exactly",
             vectors_in_clear=settings.search == "pgvector",
             replicas=replicas.states,
+            networks=lambda: reader.facts,
         ),
         clock=SystemClock(),
         identifiers=RandomIdentifiers(),
@@ -150,27 +170,34 @@ def version_here() -> str:
         return "uninstalled"
 
 
+def _weights_of(model_id: str, wanted: str) -> tuple[str, bool]:
+    """(name, flip) of the model that the home is served by. Raises Misconfigured where it is not here."""
+    try:
+        return weights.named(model_id)
+    except WeightsError as e:
+        raise Misconfigured(
+            f"this home is served by {model_id}, and the settings make {wanted}; vectors of two models are never "
+            f"compared, and {e}, then run `onelook reembed`"
+        ) from e
+
+
 def _gallery(
-    settings: Settings, store: SqlStore, points: Calibration, report: Callable[[str], object], replicas: Replicas
+    settings: Settings,
+    store: SqlStore,
+    served: Served,
+    serving: Serving,
+    report: Callable[[str], object],
+    replicas: Replicas,
 ) -> FollowedGallery | PgVectorGallery:
     """The engine that the settings choose, not filled yet. Raises Misconfigured."""
-    model_id = points.model_id
+    model_id = served.model_id
     snapshots = SnapshotFile(settings.home / "snapshots", model_id, store.vault.secret("snapshot"), report)
     if settings.search == "pgvector":
         # Of a time when the index lay here: nobody would take the erased out of it.
         snapshots.discard()
         keep_vectors(store)
-        least = min(p.threshold for p in points.identification)
-        return PgVectorGallery(store, model_id, report, least=least, helpers=replicas)
-    return FollowedGallery(store, lambda: CompressedIndex(report=report), model_id, report, snapshots)
-
-
-def _refuse_another_model(store: ports.Store, model_id: str) -> None:
-    """A home whose people were enrolled by another model would know nobody, and not say so."""
-    with store.read() as uow:
-        others = uow.templates.models() - {model_id}
-    if others:
-        raise Misconfigured(
-            f"this home holds templates of {', '.join(sorted(others))}, but the settings make {model_id}; vectors of "
-            "two models are never compared: set ONELOOK_MODEL and ONELOOK_FLIP_AVERAGING as they were"
-        )
+        snapshots.discard_others()
+        return PgVectorGallery(store, model_id, report, least=serving.least, helpers=replicas, on_model=serving.go_over)
+    # Of models that were served before: nobody would take the erased out of them.
+    snapshots.discard_others()
+    return FollowedGallery(store, lambda: CompressedIndex(report=report), model_id, report, snapshots, serving.go_over)

@@ -36,7 +36,7 @@ def duplicates(
         if model_id is None:
             typer.echo("nobody is enrolled")
             return
-        find = FindDuplicates(store, calibration.load(settings.model, model_id))
+        find = FindDuplicates(store, calibration.of_model(model_id))
         found = find(target_fmr=target_fmr, accept_extrapolated=accept_extrapolated, gallery=gallery, limit=limit)
     table = Table("what", "similarity", "person", "person", "template", "template")
     for finding in found.items:
@@ -54,9 +54,10 @@ def duplicates(
 
 
 def _model_of(store: "Store") -> str | None:
-    """The model that the templates were made by; the service refuses to start with several."""
+    """The model that is served, or that the templates are of; None where nobody is enrolled."""
     with store.read() as uow:
-        return next(iter(sorted(uow.templates.models())), None)
+        served, models = uow.models.served(), sorted(uow.templates.models())
+    return served.model_id if served is not None and models else next(iter(models), None)
 
 
 def _cells(finding: "Finding") -> tuple[str, ...]:

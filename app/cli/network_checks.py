@@ -97,10 +97,12 @@ def templates(settings: Settings) -> Finding:
         return warning("the schema is not up to date: `onelook migrate`, and check again")
     if vault is None:
         return ok("nobody is enrolled yet, or by an earlier version: the next start seals those templates anew")
-    active = model_id(settings.model, flip=settings.flip_averaging)
+    wanted = model_id(settings.model, flip=settings.flip_averaging)
     store = SqlStore(url, vault)
     try:
         with store.read() as uow:
+            served, models = uow.models.served(), uow.templates.models()
+            active = served.model_id if served is not None and models else min(models, default=wanted)
             every, of_model = uow.templates.count(), sum(1 for _ in uow.templates.of_model(active))
     except StoreAway:
         return warning("the database cannot be reached: see above")
@@ -108,11 +110,26 @@ def templates(settings: Settings) -> Finding:
         return warning("the schema is not up to date: `onelook migrate`, and check again")
     finally:
         store.close()
+    if served is None and len(models) > 1:
+        return failure(f"they are of {', '.join(sorted(models))}: restore a backup from before they were mixed")
     if of_model < every:
         others = every - of_model
-        text = f"{others} of {every} were made by another model or setting (ONELOOK_FLIP_AVERAGING), and match nobody"
+        text = f"{others} of {every} are not of {active}, which is served, and match nobody: enrol those persons anew"
         return failure(text) if not of_model else warning(text)
-    return ok(f"{every}, each of them opens")
+    return ok(f"{every}, each of them opens") if active == wanted else _another(active, wanted)
+
+
+def _another(active: str, wanted: str) -> Finding:
+    """What is to be said of a home that is served by another model than the settings name."""
+    from models.errors import WeightsError
+    from models.weights import named
+
+    text = f"{wanted} is wanted, and {active} is served until re-embedding"
+    try:
+        named(active)
+    except WeightsError as e:
+        return failure(f"{text}; {e}, then run `onelook reembed`")
+    return warning(f"{text}: run `onelook reembed`")
 
 
 def _processor_flags() -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Box = tuple[float, float, float, float]
 Vector = NDArray[np.float32]
+# An aligned face, uint8 (112, 112, 3) RGB.
+Crop = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Face:
     """One face: box xyxy and five landmarks (x, y) in pixels of the upright image, detector score 0..1.
 
     Landmarks in this order: right eye, left eye, nose, right and left corner of the mouth, right and left being the
-    person's own. embedding: float32 (128,) of unit length, or None where none was asked for; it is never shown.
+    person's own. embedding: float32 (128,) of unit length, and crop: the aligned face that it was made of, or None
+    where none was asked for; neither is ever shown.
     """
 
     box: Box
@@ -42,6 +45,7 @@ class Face:
     score: float
     quality: Quality
     embedding: Vector | None = field(default=None, repr=False, compare=False)
+    crop: Crop | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,13 @@ class ReadingTimes:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A picture read: its upright size in pixels, its faces with the main one first, and the times it took."""
+    """A picture read: its upright size in pixels, its faces with the main one first, and the times it took.
+
+    model_id: the model that made the embeddings.
+    """
 
     width: int
     height: int
     faces: tuple[Face, ...]
     times: ReadingTimes = ReadingTimes()
+    model_id: str = ""

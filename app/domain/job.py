@@ -8,6 +8,8 @@ from typing import Any, Literal
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 ENROLL_BATCH = "enroll_batch"
+REEMBEDDING = "reembedding"
+CALIBRATION = "calibration"
 STATUSES: tuple[Status, ...] = ("queued", "running", "succeeded", "failed", "cancelled")
 
 
@@ -22,7 +24,7 @@ class Job:
     owner: the id of the key that asked, or `local`; digest: what makes a second request the same job; token: fences the
     attempt that holds the lease; attempt: how often it was begun since it last got on; begun_step, begun_at: where and
     when this attempt began; error: `code` and `detail` of the problem that ended it; expires_at: when it is forgotten,
-    or given up where it has not ended.
+    or given up where it has not ended; result: what it found, for a kind of job that finds something.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Job:
     finished_at: datetime | None = None
     begun_step: int = 0
     begun_at: datetime | None = None
+    result: Mapping[str, Any] | None = None
 
     @property
     def ended(self) -> bool:

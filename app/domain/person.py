@@ -55,7 +55,8 @@ class Template:
 class Change:
     """One row of the change feed. op: `add`, `remove` or `update`.
 
-    kind: `template`, `person`, `gallery`, or `member`, whose id is that of a person whose memberships changed.
+    kind: `template`, `person`, `gallery`, `member`, whose id is that of a person whose memberships changed, or `model`,
+    whose id is that of the model that is served since.
     """
 
     seq: int

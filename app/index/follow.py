@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from app.domain.face import Vector
 from app.domain.gallery import EVERYBODY, NamedGallery
+from app.domain.model import ModelChanged, Served
 from app.domain.person import Change
 from app.errors import StoreAway
 from app.index.roster import Entries, Roster
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 class FollowedGallery:
-    """Fits `ports.Gallery`: the templates of one model, as the rows have them. Thread-safe.
+    """Fits `ports.Gallery`: the templates of the model that is served, as the rows have them. Thread-safe.
 
     A template's change is applied by looking at its row, not by believing the change: a row that was removed in the
     meantime is simply not there, and a change that is applied twice does no harm.
@@ -34,18 +35,23 @@ class FollowedGallery:
         model_id: str,
         report: Callable[[str], object] = lambda text: None,
         snapshots: SnapshotFile | None = None,
+        on_model: Callable[[Served], object] = lambda served: None,
     ) -> None:
-        """report: told once of each template that cannot be opened; such a one is not held, and matches nobody.
+        """model_id: whose templates are held until the rows say another.
 
-        snapshots: where vectors are kept to start faster; None: every start opens every row.
+        report: told once of each template that cannot be opened; such a one is not held, and matches nobody.
+        snapshots: where vectors are kept to start faster; None: every start opens every row. on_model: told what the
+        rows say is served, before it is; what it raises keeps the gallery where it is.
         """
         self._store = store
         self._report = report
         self._unreadable: set[str] = set()
         self._make_index = make_index
-        self._model_id = model_id
+        self._on_model = on_model
+        self._served = Served(model_id)
         self._lock = threading.Lock()
-        self._held = Roster(make_index)
+        # It says of which model it is: whoever searches in it sees both of one moment.
+        self._held = Roster(make_index, model_id)
         self._seq = 0
         self._epoch = 0
         self._snapshots = snapshots
@@ -59,6 +65,11 @@ class FollowedGallery:
         """The last change that was applied."""
         return self._seq
 
+    @property
+    def served(self) -> Served:
+        """The model whose templates are held, and the one that is prepared."""
+        return self._served
+
     def rebuild(self) -> int:
         """Reads every row anew, while the old vectors still answer; the seq reached."""
         with self._lock, self._store.read() as uow:
@@ -69,18 +80,35 @@ class FollowedGallery:
         while True:
             # Noted before the rows are read: what is written meanwhile is applied again, and none is skipped.
             head, epoch = uow.changes.head(), uow.changes.epoch()
-            fresh = Roster(self._make_index)
+            served = uow.models.served() or self._served
+            self._go_over(served)
+            fresh = Roster(self._make_index, served.model_id)
             # Galleries first: each template then goes where its person is a member.
             for page in _galleries(uow):
                 fresh.open_gallery(page.id)
             for pairs in _batches(uow.galleries.memberships()):
                 fresh.enlist(pairs)
-            for entries in self._entries(uow):
+            for entries in self._entries(uow, served.model_id):
                 fresh.put(entries)
-            if uow.changes.epoch() == epoch:
+            # A cut-over meanwhile has taken templates away that were still to be read.
+            if uow.changes.epoch() == epoch and self._is_served(served.model_id, uow):
                 break
         self._held, self._seq = fresh, max(head, self._seq) if epoch == self._epoch else head
         self._epoch = epoch
+
+    def _go_over(self, served: Served) -> None:
+        """Makes ready for what is served from now on. What is held stays as it is."""
+        if served == self._served:
+            return
+        self._on_model(served)
+        if served.model_id != self._served.model_id and self._snapshots is not None:
+            self._let_go_of_snapshot()
+            self._snapshots = self._snapshots.of_model(served.model_id)
+        self._served = served
+
+    def _is_served(self, model_id: str, uow: UnitOfWork) -> bool:
+        served = uow.models.served()
+        return served is None or served.model_id == model_id
 
     def keep_snapshot(self) -> bool:
         """Writes what is held to disk, unless that is there already; whether it is there now."""
@@ -92,7 +120,11 @@ class FollowedGallery:
                 return False
             with self._lock:
                 seq, entries, drops = self._seq, self._held.everything(), self._drops
-            if not snapshots.write(Snapshot(seq, self._model_id, entries.ids, entries.owners, entries.vectors)):
+                model_id = self._held.model_id
+            if not snapshots.write(Snapshot(seq, model_id, entries.ids, entries.owners, entries.vectors)):
+                return False
+            if snapshots is not self._snapshots:  # of a model that is not served any more
+                snapshots.discard()
                 return False
             self._kept = seq
         # Whoever was erased while it was written is in it, and the erasure found no file to delete: look now.
@@ -123,9 +155,12 @@ class FollowedGallery:
         """(persons, templates) held in that gallery; (0, 0) where there is no such gallery."""
         return self._held.size(gallery)
 
-    def search(self, vector: Vector, k: int, gallery: str = EVERYBODY) -> list[Hit]:
-        """The k closest templates of that gallery, closest first."""
-        index = self._held.index(gallery)
+    def search(self, vector: Vector, k: int, gallery: str = EVERYBODY, *, model_id: str | None = None) -> list[Hit]:
+        """The k closest templates of that gallery, closest first. Raises ModelChanged where all are another model's."""
+        held = self._held
+        if model_id is not None and model_id != held.model_id:
+            raise ModelChanged
+        index = held.index(gallery)
         return [] if index is None else index.search(vector, k)
 
     def holds_any(self, template_ids: Sequence[str]) -> bool:
@@ -137,6 +172,9 @@ class FollowedGallery:
         # Asked again under the lock: another thread may have gone over to a new primary while this one waited.
         if uow.changes.epoch() == self._epoch:
             self._apply_until(head, uow)
+            # Rows are looked up as they are now: of a cut-over behind that head, all of it must be followed.
+            if uow.changes.epoch() == self._epoch and not self._is_served(self._held.model_id, uow):
+                self._read_all(uow)
         # After a failover a seq may mean another change than it did, and what was followed may never have been.
         if uow.changes.epoch() > self._epoch:
             self._read_all(uow)
@@ -151,6 +189,12 @@ class FollowedGallery:
             if not changes:
                 # A feed whose head is there but not its rows would be followed for ever.
                 raise RuntimeError(f"the change feed ends before its head {head}")
+            if _ids(changes, "model"):
+                served = uow.models.served() or self._served
+                if served.model_id != self._held.model_id:
+                    self._read_all(uow)
+                    continue
+                self._go_over(served)
             self._apply(changes, uow)
             # Last: the seq is a promise to every thread that reads it without the lock.
             self._seq = changes[-1].seq
@@ -182,7 +226,7 @@ class FollowedGallery:
         for ids in _batches(last_op):
             wanted = [id_ for id_ in ids if last_op[id_] != "remove"]
             rows = uow.templates.with_ids(wanted, unreadable=self._pass_over) if wanted else []
-            present = [t for t in rows if t.model_id == self._model_id]
+            present = [t for t in rows if t.model_id == self._held.model_id]
             kept = {template.id for template in present}
             self._held.put(Entries.of(present))
             missing = [id_ for id_ in ids if id_ not in kept]
@@ -191,16 +235,16 @@ class FollowedGallery:
         if gone:
             self._let_go_of_snapshot()
 
-    def _entries(self, uow: UnitOfWork) -> Iterator[Entries]:
+    def _entries(self, uow: UnitOfWork, model_id: str) -> Iterator[Entries]:
         snapshot = None if self._snapshots is None else self._snapshots.read()
         if snapshot is None:
-            for templates in _batches(uow.templates.of_model(self._model_id, unreadable=self._pass_over)):
+            for templates in _batches(uow.templates.of_model(model_id, unreadable=self._pass_over)):
                 yield Entries.of(templates)
             return
         # Only for the vectors: who is enrolled, and whose each template is, is read from the rows.
         places = {id_: place for place, id_ in enumerate(snapshot.ids)}
         found = 0
-        for pairs in _batches(uow.templates.owners_of_model(self._model_id)):
+        for pairs in _batches(uow.templates.owners_of_model(model_id)):
             known = [(id_, owner) for id_, owner in pairs if id_ in places]
             found += len(known)
             vectors = snapshot.vectors[[places[id_] for id_, _ in known]]

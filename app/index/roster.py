@@ -39,7 +39,9 @@ class Roster:
     person becomes another or joins more galleries, is found there at every moment.
     """
 
-    def __init__(self, make_index: Callable[[], VectorIndex]) -> None:
+    def __init__(self, make_index: Callable[[], VectorIndex], model_id: str = "") -> None:
+        """model_id: whose vectors it holds."""
+        self.model_id = model_id
         self._make_index = make_index
         self._everybody = _Circle(make_index())
         self._owners: dict[str, str] = {}

@@ -23,9 +23,19 @@ class SnapshotFile:
     def __init__(self, folder: Path, model_id: str, key: bytes, report: Callable[[str], object]) -> None:
         self._path = folder / f"{model_id}.index"
         self._model_id = model_id
+        self._key = key
         self._cipher = AESGCM(key)
         self._report = report
         self._lock = threading.Lock()
+
+    def of_model(self, model_id: str) -> "SnapshotFile":
+        """That of another model, in the same folder."""
+        return SnapshotFile(self._path.parent, model_id, self._key, self._report)
+
+    def discard_others(self) -> int:
+        """Deletes those of other models, which no erasure would reach; how many. Raises OSError."""
+        others = [path for path in self._path.parent.glob("*.index") if path != self._path]
+        return sum(snapshot.remove(path) for path in others)
 
     def read(self) -> Snapshot | None:
         """The snapshot, or None where there is none that can be used."""

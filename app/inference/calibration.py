@@ -1,11 +1,13 @@
 """The operating points that are shipped beside the weights."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from app.domain.operating_point import MEASURED, Calibration, OperatingPoint
 from app.errors import Misconfigured
 from models import weights
+from models.errors import WeightsError
 
 _WAY_OUT = "measure them with `onelook evaluate operating-points --write`, or install the distribution again"
 
@@ -28,6 +30,30 @@ def load(model: str, model_id: str) -> Calibration:
             f"{path.name} lacks a measured threshold for 1:1, or for a size of gallery, of {model_id}: {_WAY_OUT}"
         )
     return Calibration(model_id, points["verification"], points["identification"])
+
+
+def of_model(model_id: str) -> Calibration:
+    """That of the encoder that the id names. Raises Misconfigured where its weights are not here, or no points are."""
+    try:
+        name, _ = weights.named(model_id)
+    except WeightsError as e:
+        raise Misconfigured(str(e)) from e
+    return load(name, model_id)
+
+
+def following(current: Callable[[], Calibration]) -> Calibration:
+    """What looks like the calibration that `current` gives, whichever that is at each use."""
+    return cast(Calibration, _Following(current))
+
+
+class _Following:
+    """Each use asks anew; what one use gives, such as a point, says itself of which model it is."""
+
+    def __init__(self, current: Callable[[], Calibration]) -> None:
+        self._current = current
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._current(), name)
 
 
 def _whole(verification: tuple[OperatingPoint, ...], identification: tuple[OperatingPoint, ...]) -> bool:

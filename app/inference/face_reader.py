@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -12,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from app import errors
-from app.domain.face import Face, Quality, Reading, ReadingTimes, Vector
+from app.domain.face import Crop, Face, Quality, Reading, ReadingTimes, Vector
+from app.domain.model import Served
+from app.inference.encoders import Encoders
 from app.ports import Wanted
 from models import errors as library
 from models import weights
-from models.face.encode import FaceEncoder, choose_precision
 from models.face.reading import FaceChain, Found, FoundFace, load_detector
 
 # Every error of the library that a picture can cause, and the fact that it is to the service.
@@ -30,9 +32,10 @@ TRANSLATED: dict[type[library.LibraryError], type[errors.ImageRefused]] = {
 
 @dataclass(frozen=True, slots=True)
 class InferenceFacts:
-    """What `/info` tells: where and how the networks run, and under which terms."""
+    """What `/info` tells: which encoder reads, where and how the networks run, and under which terms."""
 
     model_id: str
+    model: str
     device: str
     precision: str
     why: str
@@ -62,7 +65,7 @@ class NetworkFaceReader:
     `lanes` threads each take what has piled up, at most `batch_faces` pictures, decode and detect them one by one,
     and encode the faces of all of them as one batch. Nothing waits for a batch to fill: a lone picture is read at once.
     The queue holds `queue` pictures; one more raises Busy. lanes: 0 takes one for each core, with CUDA 4 at most.
-    processes: as many readers share the cores of the machine.
+    processes: as many readers share the cores of the machine. model, flip: what reads until `serve` says another.
     """
 
     def __init__(
@@ -86,23 +89,13 @@ class NetworkFaceReader:
         self._threads_a_lane = max(1, cores // lanes)
         # The precision is measured as it will run: with the threads of one lane.
         torch.set_num_threads(self._threads_a_lane)
-        chosen = choose_precision(
-            lambda: weights.load_encoder(model), weights.sample_crops(), device=device, wanted=precision
-        )
-        encoder = FaceEncoder(weights.load_encoder(model), device=device, precision=chosen.dtype, flip=flip)
-        self._chain = FaceChain(
-            load_detector(device), encoder, device=device, max_bytes=max_image_bytes, max_pixels=max_image_pixels
-        )
-        self.facts = InferenceFacts(
-            weights.model_id(model, flip=flip),
-            _device_name(device),
-            chosen.name,
-            chosen.why,
-            flip,
-            lanes,
-            batch_faces,
-            weights.TERMS[model],
-        )
+        self._encoders = Encoders(device=device, precision=precision)
+        self._device, self._lane_count, self._batch_faces = device, lanes, batch_faces
+        self._bounds = {"max_bytes": max_image_bytes, "max_pixels": max_image_pixels}
+        self._detector = load_detector(device)
+        # Facts and chain together: a reading says which model made it.
+        self._active = self._made(weights.model_id(model, flip=flip))
+        self._chain = self._active[1]
         self._jobs: deque[_Job] = deque()
         self._most_jobs = queue
         self._changed = threading.Condition()
@@ -112,9 +105,48 @@ class NetworkFaceReader:
             lane.start()
 
     @property
+    def facts(self) -> InferenceFacts:
+        """What is told of the networks, as they are now."""
+        return self._active[0]
+
+    @property
     def model_id(self) -> str:
-        """Digest of the weights and of the preprocessing that make the embeddings."""
+        """The model that reads now: digest of the weights and of the preprocessing that make the embeddings."""
         return self.facts.model_id
+
+    def serve(self, served: Served) -> None:
+        """From now on that model reads; its weights are loaded where need be, seconds. Raises NotReady without them.
+
+        Those of models that are neither served nor prepared are let go.
+        """
+        if served.model_id != self.model_id:
+            try:
+                self._active = self._made(served.model_id)
+            except library.WeightsError as e:
+                raise errors.NotReady(f"{served.model_id} is served now, and {e}") from e
+        self._encoders.keep_only((served.model_id, served.next_id))
+
+    def encode(self, crops: Sequence[Crop], model_id: str) -> Vector:
+        """Fits ports.FaceReader.encode; in the thread that calls it."""
+        try:
+            return self._encoders.of(model_id).encoder.encode(crops)
+        except library.WeightsError as e:
+            raise errors.NotReady(str(e)) from e
+
+    def _made(self, model_id: str) -> tuple[InferenceFacts, FaceChain]:
+        known = self._encoders.of(model_id)
+        facts = InferenceFacts(
+            model_id=model_id,
+            model=known.name,
+            device=_device_name(self._device),
+            precision=known.precision.name,
+            why=known.precision.why,
+            flip_averaging=known.flip,
+            lanes=self._lane_count,
+            batch_faces=self._batch_faces,
+            terms=known.terms,
+        )
+        return facts, FaceChain(self._detector, known.encoder, device=self._device, **self._bounds)
 
     def waiting(self) -> int:
         """Pictures that wait for a lane."""
@@ -175,7 +207,8 @@ class NetworkFaceReader:
                 job.answer.set_exception(e)
         wanted = [_faces_to_encode(job, faces) for job, faces, _ in found]
         encoding = time.perf_counter()
-        vectors = self._chain.encode([face.crop for faces in wanted for face in faces])
+        facts, chain = self._active
+        vectors = chain.encode([face.crop for faces in wanted for face in faces])
         encode_s = time.perf_counter() - encoding
         first = 0
         for (job, seen, begun), faces in zip(found, wanted, strict=True):
@@ -184,17 +217,17 @@ class NetworkFaceReader:
             spent_s = seen.decode_s + seen.detect_s + seen.align_s
             # Waiting for a lane, and within it for the other pictures of the batch.
             queue_s = (begun - job.queued_at) + max(0.0, encoding - begun - spent_s)
-            job.answer.set_result(_reading(seen, own, queue_s, encode_s))
+            job.answer.set_result(_reading(seen, own, queue_s, encode_s, facts.model_id))
 
 
 def _faces_to_encode(job: _Job, found: Found) -> tuple[FoundFace, ...]:
     return {"none": (), "main": found.faces[:1], "all": found.faces}[job.encode]
 
 
-def _reading(found: Found, vectors: Vector, queue_s: float, encode_s: float) -> Reading:
+def _reading(found: Found, vectors: Vector, queue_s: float, encode_s: float, model_id: str) -> Reading:
     faces = tuple(_face(face, found, vectors[i] if i < len(vectors) else None) for i, face in enumerate(found.faces))
     times = (queue_s, found.decode_s, found.detect_s, found.align_s, encode_s)
-    return Reading(found.width, found.height, faces, ReadingTimes(*(1000 * s for s in times)))
+    return Reading(found.width, found.height, faces, ReadingTimes(*(1000 * s for s in times)), model_id)
 
 
 def _face(found: FoundFace, picture: Found, vector: Vector | None) -> Face:
@@ -202,7 +235,8 @@ def _face(found: FoundFace, picture: Found, vector: Vector | None) -> Face:
     box = (max(0.0, x0), max(0.0, y0), min(float(picture.width), x1), min(float(picture.height), y1))
     q = found.quality
     quality = Quality(q.score, q.reasons, q.size_px, q.yaw, q.pitch, q.roll, q.sharpness, q.brightness, q.cut_off)
-    return Face(box, _points(found.face.landmarks), found.face.score, quality, vector)
+    crop = None if vector is None else found.crop
+    return Face(box, _points(found.face.landmarks), found.face.score, quality, vector, crop)
 
 
 def _points(landmarks: NDArray) -> tuple[tuple[float, float], ...]:  # type: ignore[type-arg]

@@ -2,6 +2,7 @@
 
 from app.ports.faces import Clock, FaceReader, Identifiers, Wanted
 from app.ports.jobs import Batches, Draft, Idempotency, Jobs, Spool
+from app.ports.models import Crops, Models
 from app.ports.people import Changes, Galleries, IdentityChanges, People, PersonFilter, Templates
 from app.ports.search import Gallery, Hit, VectorIndex
 from app.ports.store import Store, UnitOfWork
@@ -12,6 +13,7 @@ __all__ = [
     "Batches",
     "Changes",
     "Clock",
+    "Crops",
     "Draft",
     "Erasures",
     "FaceReader",
@@ -23,6 +25,7 @@ __all__ = [
     "IdentityChanges",
     "Jobs",
     "Keys",
+    "Models",
     "People",
     "PersonFilter",
     "Sightings",

@@ -1,9 +1,10 @@
 """Where readings, time and ids come from."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
-from app.domain.face import Reading
+from app.domain.face import Crop, Reading, Vector
 
 Wanted = Literal["none", "main", "all"]
 
@@ -33,7 +34,14 @@ class FaceReader(Protocol):
 
     @property
     def model_id(self) -> str:
-        """Digest of the weights and of the preprocessing that make the embeddings."""
+        """The model that reads now: digest of the weights and of the preprocessing that make the embeddings."""
+        ...
+
+    def encode(self, crops: Sequence[Crop], model_id: str) -> Vector:
+        """Crops uint8 (112, 112, 3) -> float32 (n, 128), rows of unit length, by that very model.
+
+        Raises NotReady where its weights are not here.
+        """
         ...
 
     def read(self, image: bytes, *, encode: Wanted = "main", thorough: bool = False) -> Reading:

@@ -68,8 +68,8 @@ class Jobs(Protocol):
         """Renews the lease; whether it shall be cancelled, or None where the attempt has lost the job."""
         ...
 
-    def advance(self, job_id: str, token: str) -> bool:
-        """Counts one step; False where the attempt has lost the job."""
+    def advance(self, job_id: str, token: str, by: int = 1) -> bool:
+        """Counts steps; False where the attempt has lost the job."""
         ...
 
     def release(self, job_id: str, token: str) -> bool:
@@ -85,8 +85,13 @@ class Jobs(Protocol):
         at: datetime,
         expires_at: datetime,
         error: dict[str, Any] | None = None,
+        result: dict[str, Any] | None = None,
     ) -> bool:
         """Ends it; `token` as its row has it, None for one that is queued. False where the row has another by now."""
+        ...
+
+    def unended(self, kind: str) -> list[str]:
+        """The ids of those that are queued or running, oldest first."""
         ...
 
     def ask_cancel(self, job_id: str) -> None:

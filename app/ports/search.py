@@ -6,6 +6,7 @@ from typing import Protocol
 
 from app.domain.face import Vector
 from app.domain.gallery import EVERYBODY
+from app.domain.model import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,12 @@ class VectorIndex(Protocol):
 
 
 class Gallery(Protocol):
-    """The index of the active model, kept in step with the rows (DESIGN, rule 2). Thread-safe."""
+    """The index of the model that is served, kept in step with the rows (DESIGN, rule 2). Thread-safe."""
+
+    @property
+    def served(self) -> Served:
+        """The model whose templates are held, and the one that is prepared, as of the last change that was applied."""
+        ...
 
     @property
     def seq(self) -> int:
@@ -57,15 +63,18 @@ class Gallery(Protocol):
         ...
 
     def catch_up(self) -> int:
-        """Applies every committed change; the seq reached."""
+        """Applies every committed change, a cut-over to another model too; the seq reached."""
         ...
 
     def size(self, gallery: str = EVERYBODY) -> tuple[int, int]:
         """(persons, templates) held in that gallery; (0, 0) where there is no such gallery."""
         ...
 
-    def search(self, vector: Vector, k: int, gallery: str = EVERYBODY) -> list[Hit]:
-        """The k closest templates of that gallery, closest first; exact. Does not catch up by itself."""
+    def search(self, vector: Vector, k: int, gallery: str = EVERYBODY, *, model_id: str | None = None) -> list[Hit]:
+        """The k closest templates of that gallery, closest first; exact. Does not catch up by itself.
+
+        model_id: whose the vector is; raises ModelChanged where the templates held are another's. None: not asked.
+        """
         ...
 
     def holds_any(self, template_ids: Sequence[str]) -> bool:

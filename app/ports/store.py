@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from app.ports.jobs import Batches, Idempotency, Jobs
+from app.ports.models import Crops, Models
 from app.ports.people import Changes, Galleries, IdentityChanges, People, Templates
 from app.ports.trail import Audit, Erasures, Keys, Sightings
 
@@ -23,6 +24,8 @@ class UnitOfWork(Protocol):
     audit: Audit
     sightings: Sightings
     identities: IdentityChanges
+    models: Models
+    crops: Crops
 
     def commit(self) -> int:
         """Commits, durably; the highest seq of the change feed at that moment."""

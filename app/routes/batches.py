@@ -1,7 +1,7 @@
 """/enroll/batch: many people at once, as a job that outlives the connection."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import anyio
 from fastapi import APIRouter, Request, Response
@@ -9,23 +9,22 @@ from typing_extensions import TypedDict
 
 from app.actions.batches import Batch
 from app.domain.batch import STATUSES, BatchItem
-from app.domain.job import ENROLL_BATCH, Job
 from app.domain.key import Key
 from app.domain.particulars import LONGEST_TEXT, MOST_GROUPS
 from app.errors import InvalidField
 from app.routes import body
 from app.routes.access import caller
-from app.routes.answers import answer, moment, stamp
+from app.routes.answers import answer
 from app.routes.batch_body import FORMS, form_of, receive
 from app.routes.described import refusals
 from app.routes.desk import Desk, desk_of
 from app.routes.enroll import ON_DUPLICATE
 from app.routes.fields import Field, Fields
 from app.routes.image_body import Sent
+from app.routes.job_body import JobBody, job_body
 from app.routes.kinds import choice, flag, text, texts
 from app.routes.once import PARAMETER, Answered, Keep, once
 from app.routes.pages import CURSOR, LIMIT, after, page
-from app.routes.problems import heading
 
 SUBMIT = Fields(
     Field("galleries", texts(), "galleries to be in, of every person that names none", default=()),
@@ -37,25 +36,6 @@ SUBMIT = Fields(
 LIST = Fields(Field("status", choice(*STATUSES), "only items of that status"), LIMIT, CURSOR)
 
 
-class ProgressBody(TypedDict):
-    """fraction 0..1; step of steps photos; eta_s: seconds to the end, null while there is no telling."""
-
-    fraction: float
-    step: int
-    steps: int
-    eta_s: float | None
-
-
-class JobErrorBody(TypedDict):
-    """The problem that ended a job."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-
-
 class BatchUrlsBody(TypedDict):
     """Where to look further."""
 
@@ -64,20 +44,9 @@ class BatchUrlsBody(TypedDict):
     cancel: str
 
 
-class BatchBody(TypedDict):
-    """A job. items: how many photos have which status; expires_at: when it is forgotten."""
+class BatchBody(JobBody):
+    """A job whose steps are photos. items: how many of them have which status."""
 
-    id: str
-    kind: str
-    status: str
-    progress: ProgressBody
-    attempt: int
-    max_attempts: int
-    error: JobErrorBody | None
-    created_at: str
-    started_at: str | None
-    finished_at: str | None
-    expires_at: str
     items: dict[str, int]
     urls: BatchUrlsBody
 
@@ -189,34 +158,12 @@ async def _shown(desk: Desk, job_id: str, key: Key, status: int = 200) -> Respon
 
 
 def _body(batch: Batch) -> BatchBody:
-    job, eta_s = batch.job, batch.eta_s
-    path = f"/enroll/batch/{job.id}"
+    path = f"/enroll/batch/{batch.job.id}"
     return {
-        "id": job.id,
-        "kind": ENROLL_BATCH,
-        "status": job.status,
-        "progress": {
-            "fraction": round(job.fraction, 6),
-            "step": job.step,
-            "steps": job.steps,
-            "eta_s": None if eta_s is None else round(eta_s, 1),
-        },
-        "attempt": job.attempt,
-        "max_attempts": job.max_attempts,
-        "error": _error_body(job),
-        "created_at": stamp(job.created_at),
-        "started_at": moment(job.started_at),
-        "finished_at": moment(job.finished_at),
-        "expires_at": stamp(job.expires_at),
+        **job_body(batch.job, batch.eta_s),
         "items": {status: batch.counts.get(status, 0) for status in STATUSES},
         "urls": {"self": path, "items": f"{path}/items", "cancel": f"{path}/cancel"},
     }
-
-
-def _error_body(job: Job) -> JobErrorBody | None:
-    if job.error is None:
-        return None
-    return cast(JobErrorBody, {**heading(job.error["code"]), "detail": job.error["detail"]})
 
 
 def _item_body(item: BatchItem, key: Key) -> ItemBody:

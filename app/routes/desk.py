@@ -19,13 +19,15 @@ from app.actions.erase import Erase, FindReceipt
 from app.actions.export import Export
 from app.actions.galleries import ChangeMembership, ListGalleries, MakeGallery, RemoveGallery
 from app.actions.identify import Identify
+from app.actions.jobs import CancelJob, ClaimJob, FindJob
 from app.actions.keys import ListKeys, MakeKey, RevokeKey
 from app.actions.merge import Merge
 from app.actions.once import Once
 from app.actions.people import FindPerson, ListPeople, ListTemplates
+from app.actions.reembed import RunReembedding, SubmitReembedding
 from app.actions.remove_template import RemoveTemplate
 from app.actions.retain import Retain
-from app.actions.run_batch import ClaimBatch, RunBatch
+from app.actions.run_batch import RunBatch
 from app.actions.split import Split
 from app.actions.submit_batch import SubmitBatch
 from app.actions.tidy_batches import TidyBatches
@@ -59,6 +61,35 @@ class ReaderState(Protocol):
         ...
 
 
+class NetworkFacts(Protocol):
+    """What changes with the model that is served."""
+
+    @property
+    def model(self) -> str:
+        """The encoder's name."""
+        ...
+
+    @property
+    def flip_averaging(self) -> bool:
+        """Whether each face is encoded mirrored too."""
+        ...
+
+    @property
+    def terms(self) -> str:
+        """Under which terms its weights may be used."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """The number format that it runs in."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """How that was chosen."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What /info tells of the parts."""
@@ -75,6 +106,8 @@ class About:
     vectors_in_clear: bool = False
     #: Place of each standby that helps -> "ok", or why it does not; called.
     replicas: Callable[[], Mapping[str, str]] = dict
+    #: Of the model that is served when it is called; None: it is that of the settings, always.
+    networks: Callable[[], NetworkFacts | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +120,7 @@ class Desk:
     reader: ReaderState
     about: About
     calibration: Calibration
+    wanted_model_id: str
     authenticate: Authenticate
     detect: Detect
     enroll: Enroll
@@ -94,10 +128,16 @@ class Desk:
     find_batch: FindBatch
     list_items: ListItems
     cancel_batch: CancelBatch
-    claim_batch: ClaimBatch
+    claim_batch: ClaimJob
     run_batch: RunBatch
     tidy_batches: TidyBatches
     spool: Spool
+    submit_reembedding: SubmitReembedding
+    claim_reembedding: ClaimJob
+    run_reembedding: RunReembedding
+    find_reembedding: FindJob
+    cancel_reembedding: CancelJob
+    tidy_reembeddings: Callable[[], object]
     add_template: AddTemplate
     remove_template: RemoveTemplate
     verify_person: VerifyPerson
@@ -144,6 +184,8 @@ class Desk:
     spooling: Crew = field(default_factory=lambda: Crew(MOST_UPLOADS))
     # Set when a batch waits to be begun.
     batches_due: threading.Event = field(default_factory=threading.Event)
+    # The same for re-embeddings.
+    reembeddings_due: threading.Event = field(default_factory=threading.Event)
 
     async def on_rows(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that only reads rows, in a thread."""

@@ -1,5 +1,6 @@
 """GET /persons/{id}/export: everything that is held of a person."""
 
+import base64
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -8,6 +9,7 @@ from typing_extensions import TypedDict
 from app.actions.authenticate import demand
 from app.domain.audit import Record
 from app.domain.batch import BatchItem
+from app.domain.face import Crop
 from app.domain.gallery import Within, shown
 from app.domain.identity import IdentityChange
 from app.domain.person import Template
@@ -19,18 +21,23 @@ from app.routes.desk import desk_of
 from app.routes.fields import Field, Fields
 from app.routes.identities import ChangeBody, change_body
 from app.routes.kinds import flag
+from models.image import as_png
 
 ASKED = Fields(Field("embeddings", flag(), "the numbers too; needs the scope `admin`", default=False))
 
 
 class HeldTemplateBody(TypedDict):
-    """One enrolled look; embedding: 128 numbers of unit length, or null where they were not asked for."""
+    """One enrolled look; embedding: 128 numbers of unit length, or null where they were not asked for.
+
+    crop: the aligned face that is kept, as PNG in base64, or null where none is kept.
+    """
 
     id: str
     model_id: str
     quality: QualityBody
     created_at: str
     embedding: list[float] | None
+    crop: str | None
 
 
 class HeldChangeBody(ChangeBody):
@@ -65,7 +72,7 @@ class HeldItemBody(TypedDict):
 
 
 class ExportBody(TypedDict):
-    """also_known_as: ids of persons who were merged into this one. No photo is kept that could be shown.
+    """also_known_as: ids of persons who were merged into this one. photos: kept crops; no whole photo is kept.
 
     idempotency_records: how many answers that name the person are kept, for 24 h, to be given again.
     """
@@ -100,24 +107,27 @@ async def export(request: Request, person_id: str) -> Response:
     shown_: ExportBody = {
         "person": person_body(held.placed.person, shown(held.placed.galleries, key.galleries)),
         "also_known_as": list(held.absorbed),
-        "templates": [_template_body(one, with_numbers=asked["embeddings"]) for one in held.templates],
+        "templates": [
+            _template_body(one, held.crops.get(one.id), with_numbers=asked["embeddings"]) for one in held.templates
+        ],
         "identity_changes": [_change_body(change, key.galleries) for change in held.changes],
         "last_recognized_at": moment(held.seen_at),
         "audit": [_audit_body(record) for record in held.audit],
         "batch_items": [_item_body(batch, item) for batch, item in held.batch_items],
         "idempotency_records": held.records,
-        "photos": 0,
+        "photos": len(held.crops),
     }
     return answer(shown_, 200, {"Cache-Control": "no-store"})
 
 
-def _template_body(template: Template, *, with_numbers: bool) -> HeldTemplateBody:
+def _template_body(template: Template, crop: Crop | None, *, with_numbers: bool) -> HeldTemplateBody:
     return {
         "id": template.id,
         "model_id": template.model_id,
         "quality": quality_body(template.quality),
         "created_at": stamp(template.created_at),
         "embedding": [float(x) for x in template.vector] if with_numbers else None,
+        "crop": None if crop is None else base64.b64encode(as_png(crop)).decode(),
     }
 
 

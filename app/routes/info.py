@@ -23,11 +23,18 @@ class SizeBody(TypedDict):
 
 
 class InfoBody(TypedDict):
-    """model_id: digest of weights and preprocessing; terms: of the weights; why: how the precision was chosen."""
+    """model_id: digest of weights and preprocessing; terms: of the weights; why: how the precision was chosen.
+
+    All of it of the model that is served. wanted_model_id: the one that the settings make; next_model_id: the one that
+    a re-embedding prepares, or null; model_note: what is to be done where the wanted one is not served, or null.
+    """
 
     version: str
     model_id: str
     model: str
+    wanted_model_id: str
+    next_model_id: str | None
+    model_note: str | None
     terms: str
     device: str
     precision: str
@@ -37,6 +44,7 @@ class InfoBody(TypedDict):
     batch_faces: int
     search: str
     vectors_in_clear: bool
+    keep_crops: bool
     galleries: list[SizeBody]
     index_seq: int
     limits: dict[str, Any]
@@ -53,20 +61,29 @@ async def info(request: Request) -> Response:
     seq = await desk.on_rows(desk.gallery.catch_up)
     listed = await desk.on_rows(desk.list_galleries, within=bound_to(request), after=None, limit=MOST_GALLERIES)
     galleries: list[SizeBody] = [{"id": g.id, "persons": g.persons, "templates": g.templates} for g in listed]
-    about, settings = desk.about, desk.settings
+    about, settings, wanted = desk.about, desk.settings, desk.wanted_model_id
+    networks, served = about.networks(), desk.gallery.served
+    # Told by the first of several processes, as long as its model is served.
+    as_told = networks is None or networks.precision == about.precision
     shown: InfoBody = {
         "version": about.version,
-        "model_id": desk.reader.model_id,
-        "model": settings.model,
-        "terms": about.terms,
+        "model_id": served.model_id,
+        "model": settings.model if networks is None else networks.model,
+        "wanted_model_id": wanted,
+        "next_model_id": served.next_id,
+        "model_note": None
+        if wanted == served.model_id
+        else f"{wanted} is wanted, and {served.model_id} is served until re-embedding: POST /reembeddings",
+        "terms": about.terms if networks is None else networks.terms,
         "device": about.device,
-        "precision": about.precision,
-        "precision_why": about.precision_why,
-        "flip_averaging": settings.flip_averaging,
+        "precision": about.precision if networks is None else networks.precision,
+        "precision_why": about.precision_why if as_told or networks is None else networks.why,
+        "flip_averaging": settings.flip_averaging if networks is None else networks.flip_averaging,
         "lanes": about.lanes,
         "batch_faces": about.batch_faces,
         "search": about.search if isinstance(about.search, str) else about.search(),
         "vectors_in_clear": about.vectors_in_clear,
+        "keep_crops": settings.keep_crops,
         "galleries": galleries,
         "index_seq": seq,
         "limits": {

@@ -65,6 +65,8 @@ TABLE: Mapping[type[OnelookError], tuple[int, str]] = {
     errors.DuplicatePerson: (409, "duplicate_person"),
     errors.NotSamePerson: (409, "not_same_person"),
     errors.LastAdminKey: (409, "last_admin_key"),
+    errors.AlreadyServed: (409, "already_served"),
+    errors.LeavesBehind: (409, "leaves_behind"),
     errors.CannotUndo: (409, "cannot_undo"),
     errors.Stale: (412, "stale"),
     BodyTooLarge: (413, "body_too_large"),
@@ -114,6 +116,8 @@ TITLES = {
     "not_same_person": "Another person's face",
     "last_admin_key": "The last admin key",
     "cannot_undo": "It cannot be undone any more",
+    "already_served": "That model is served already",
+    "leaves_behind": "Persons would be left behind",
     "stale": "Changed in the meantime",
     "body_too_large": "Too many bytes",
     "unsupported_media": "A format that is not read",
@@ -240,10 +244,8 @@ def _members(error: OnelookError, *, may_name_people: bool) -> dict[str, Any]:
             return {"kind": error.kind, "least": error.least}
         case errors.OutOfScope():
             return {"scope": error.scope}
-        case errors.Erased():
-            return {"erasure": f"/erasures/{error.person_id}"}
-        case errors.Merged():
-            return {"merged_into": error.into}
+        case errors.UnknownPerson():
+            return _elsewhere(error)
         case errors.CannotUndo():
             return {"in_the_way": [{"kind": one.kind, "id": one.id, "why": one.why} for one in error.obstacles]}
         case errors.DuplicatePerson() if may_name_people:
@@ -253,7 +255,24 @@ def _members(error: OnelookError, *, may_name_people: bool) -> dict[str, Any]:
                     for one in error.lookalikes
                 ]
             }
+        case errors.LeavesBehind():
+            return _left(error, may_name_people=may_name_people)
     return {}
+
+
+def _elsewhere(error: errors.UnknownPerson) -> dict[str, Any]:
+    """Where to look for somebody who was there once."""
+    match error:
+        case errors.Erased():
+            return {"erasure": f"/erasures/{error.person_id}"}
+        case errors.Merged():
+            return {"merged_into": error.into}
+    return {}
+
+
+def _left(error: errors.LeavesBehind, *, may_name_people: bool) -> dict[str, Any]:
+    """How many, and the first of them; a row, which may outlive them, keeps the number alone."""
+    return {"persons": error.persons, **({"person_ids": list(error.first)} if may_name_people else {})}
 
 
 def _headers(error: OnelookError, status: int) -> dict[str, str]:

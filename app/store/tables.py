@@ -111,6 +111,30 @@ class TemplateRow(Base):
     sealed: Mapped[bytes]
 
 
+class TemplatePartRow(Base):
+    """What is kept beside a template, sealed under the same person's key: its `crop`, or an embedding by a model.
+
+    part: `crop`, or the id of a model other than the template's own.
+    """
+
+    __tablename__ = "template_parts"
+
+    template_id: Mapped[str] = mapped_column(ForeignKey("templates.id", ondelete="CASCADE"), primary_key=True)
+    part: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str]
+    sealed: Mapped[bytes]
+
+
+class ServedModelRow(Base):
+    """The model whose templates are searched, and the one that is prepared. One row, whose place is 1."""
+
+    __tablename__ = "served_model"
+
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    model_id: Mapped[str]
+    next_id: Mapped[str | None]
+
+
 class ChangeRow(Base):
     """The change feed. AUTOINCREMENT: SQLite would give the seq of a deleted last row to the next one."""
 
@@ -201,6 +225,8 @@ class SightingRow(Base):
 PERSONS = Base.metadata.tables[PersonRow.__tablename__]
 ERASED_IDS = Base.metadata.tables[ErasedIdRow.__tablename__]
 TEMPLATES = Base.metadata.tables[TemplateRow.__tablename__]
+TEMPLATE_PARTS = Base.metadata.tables[TemplatePartRow.__tablename__]
+SERVED_MODEL = Base.metadata.tables[ServedModelRow.__tablename__]
 CHANGES = Base.metadata.tables[ChangeRow.__tablename__]
 KEYS = Base.metadata.tables[KeyRow.__tablename__]
 ERASURES = Base.metadata.tables[ErasureRow.__tablename__]

@@ -93,6 +93,7 @@ class JobRow(Base):
     begun_step: Mapped[int]
     begun_at: Mapped[datetime | None]
     expires_at: Mapped[datetime]
+    result: Mapped[dict[str, Any] | None]
 
 
 class BatchItemRow(Base):

@@ -19,12 +19,14 @@ from app.store.engine import open_database, to_log
 from app.store.faults import as_service_errors
 from app.store.rows.batches import SqlBatches
 from app.store.rows.changes import SqlChanges
+from app.store.rows.crops import SqlCrops
 from app.store.rows.erasures import SqlErasures
 from app.store.rows.galleries import SqlGalleries
 from app.store.rows.idempotency import SqlIdempotency
 from app.store.rows.identity_changes import SqlIdentityChanges
 from app.store.rows.jobs import SqlJobs
 from app.store.rows.keys import SqlKeys
+from app.store.rows.models import SqlModels
 from app.store.rows.people import SqlPeople
 from app.store.rows.sightings import SqlSightings
 from app.store.rows.templates import SqlTemplates
@@ -133,7 +135,10 @@ class SqlUnitOfWork:
         self.changes: ports.Changes = self._feed
         self.people: ports.People = SqlPeople(connection, self._feed, keys)
         self.galleries: ports.Galleries = SqlGalleries(connection, self._feed)
-        self.templates: ports.Templates = SqlTemplates(connection, self._feed, keys)
+        templates = SqlTemplates(connection, self._feed, keys)
+        self.templates: ports.Templates = templates
+        self.models: ports.Models = SqlModels(connection, self._feed, keys, templates)
+        self.crops: ports.Crops = SqlCrops(connection, self._feed, keys)
         self.keys: ports.Keys = SqlKeys(connection)
         self.erasures: ports.Erasures = SqlErasures(connection)
         self.audit: ports.Audit = SqlAudit(connection, self._feed, Scribe(keys, chain))

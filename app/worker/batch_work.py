@@ -7,7 +7,8 @@ from typing import Any
 
 from app.actions.batch_item import Photo, Take, photo_in_folder
 from app.actions.enroll import Enrolment
-from app.actions.run_batch import ClaimBatch, RunBatch
+from app.actions.jobs import ClaimJob
+from app.actions.run_batch import RunBatch
 from app.actions.tidy_batches import TidyBatches
 from app.domain.batch import BatchItem
 from app.domain.job import Job, Overtaken
@@ -20,10 +21,10 @@ ReadLine = Callable[[bytes, Mapping[str, Any]], tuple[bytes, Enrolment]]
 
 @dataclass(frozen=True, slots=True)
 class BatchWork:
-    """Fits `worker.batches.Work`. at_once: persons whose photos are read at the same time."""
+    """Fits `worker.loop.Work`. at_once: persons whose photos are read at the same time."""
 
     spool: Spool
-    claim_batch: ClaimBatch
+    claim_batch: ClaimJob
     run_batch: RunBatch
     tidy_batches: TidyBatches
     read_line: ReadLine

@@ -19,6 +19,7 @@ from models.errors import WeightsError
 from models.image import Pixels, decode
 
 FOLDER = Path(__file__).parent
+DETECTOR = "yunet"
 
 # Under which terms each encoder may be used: its model card has the whole story.
 TERMS = {"sface": "Apache-2.0; published in the OpenCV Zoo; may be used at work"}
@@ -31,6 +32,28 @@ PREPROCESSING = {
     "crop_px": 112,
     "length": 1,
 }
+
+
+def encoders() -> tuple[str, ...]:
+    """The names of the encoders whose weights lie here, in order. Read-only."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.safetensors") if path.stem != DETECTOR))
+
+
+def terms(name: str) -> str:
+    """Under which terms that encoder may be used. Raises WeightsError where nobody has said so."""
+    try:
+        return TERMS[name]
+    except KeyError:
+        raise WeightsError(f"nobody has said under which terms {name} may be used: TERMS lacks it") from None
+
+
+def named(model_id_: str) -> tuple[str, bool]:
+    """(name, flip) of the model with that id. Raises WeightsError where its weights, or its preprocessing, are gone."""
+    for name in encoders():
+        for flip in (False, True):
+            if model_id(name, flip=flip) == model_id_:
+                return name, flip
+    raise WeightsError(f"the weights of {model_id_} are not here: install the version that had them")
 
 
 def load_encoder(name: str | Path = "sface") -> Encoder:
@@ -54,7 +77,7 @@ def file_of(name: str | Path) -> Path:
 def load_detector() -> Detector:
     """The detector in float32, in evaluation mode. Raises WeightsError. Read-only."""
     network = Detector()
-    network.load_state_dict(_float32(FOLDER / "yunet.safetensors"))
+    network.load_state_dict(_float32(FOLDER / f"{DETECTOR}.safetensors"))
     return network.eval()
 
 
@@ -71,7 +94,7 @@ def model_id(name: str | Path = "sface", *, flip: bool = False) -> str:
     """
     digest = hashlib.sha256()
     digest.update(_bytes(file_of(name)))
-    digest.update(_bytes(FOLDER / "yunet.safetensors"))  # other landmarks are another alignment
+    digest.update(_bytes(FOLDER / f"{DETECTOR}.safetensors"))  # other landmarks are another alignment
     digest.update(json.dumps({**PREPROCESSING, "flip": flip}, sort_keys=True).encode())
     return f"{file_of(name).stem}-{digest.hexdigest()[:12]}"
 

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from app.actions.enroll import Enroll, Enrolment
 from app.assembly.parts import Parts
 from app.domain.face import Face, Quality, Reading, ReadingTimes
+from app.domain.model import Served
 from app.domain.operating_point import Calibration, OperatingPoint
 from app.domain.person import Person
 from app.errors import UnreadableImage
@@ -48,10 +50,24 @@ class ScriptedReader:
         self.before_reading()
         if image not in self.readings:
             raise UnreadableImage
-        return Reading(640, 480, self.readings[image], ReadingTimes(0.1, 1.0, 2.0, 0.5, 3.0))
+        faces = tuple(map(self._by_the_model, self.readings[image]))
+        return Reading(640, 480, faces, ReadingTimes(0.1, 1.0, 2.0, 0.5, 3.0), self.model_id)
+
+    def encode(self, crops, model_id: str) -> np.ndarray:
+        """What the crop carries; by another model than MODEL each number stands elsewhere."""
+        vectors = np.stack([np.frombuffer(crop.tobytes()[:512], np.float32) for crop in crops])
+        return vectors if model_id == MODEL else np.roll(vectors, 1 + sum(model_id.encode()) % 100, axis=1)
+
+    def serve(self, served: Served) -> None:
+        self.model_id = served.model_id
 
     def waiting(self) -> int:
         return 0
+
+    def _by_the_model(self, face: Face) -> Face:
+        if self.model_id == MODEL or face.embedding is None:
+            return face
+        return replace(face, embedding=self.encode([face.crop], self.model_id)[0])
 
 
 class Pictures:
@@ -87,9 +103,15 @@ class Pictures:
 
 def face_of(vector: np.ndarray, quality: float = 0.9) -> Face:
     reasons = () if quality > 0.5 else ("blurred",)
-    return Face(
-        (5.0, 5.0, 45.0, 55.0), LANDMARKS, 0.98, Quality(quality, reasons, 40.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0), vector
-    )
+    box, seen = (5.0, 5.0, 45.0, 55.0), Quality(quality, reasons, 40.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0)
+    return Face(box, LANDMARKS, 0.98, seen, vector, crop_of(vector))
+
+
+def crop_of(vector: np.ndarray) -> np.ndarray:
+    """A crop that carries the vector, as the ScriptedReader encodes it."""
+    plain = np.zeros(112 * 112 * 3, np.uint8)
+    plain[:512] = np.frombuffer(vector.astype(np.float32).tobytes(), np.uint8)
+    return plain.reshape(112, 112, 3)
 
 
 class StandingClock:
@@ -191,8 +213,8 @@ def store() -> MemoryStore:
 
 
 @pytest.fixture
-def gallery(store: MemoryStore) -> FollowedGallery:
-    return FollowedGallery(store, ExactIndex, MODEL)
+def gallery(store: MemoryStore, reader: ScriptedReader) -> FollowedGallery:
+    return FollowedGallery(store, ExactIndex, MODEL, on_model=reader.serve)
 
 
 @pytest.fixture

@@ -116,3 +116,24 @@ def test_whoever_was_enrolled_before_sightings_were_written_down_counts_as_seen(
         ((person_id, seen_at),) = connection.execute(select(SIGHTINGS.c.person_id, SIGHTINGS.c.seen_at)).all()
     assert person_id == "per_1"
     assert before <= seen_at.replace(tzinfo=None) <= datetime.now(UTC).replace(tzinfo=None)
+
+
+def test_a_home_of_an_earlier_version_keeps_its_templates_and_jobs_and_says_no_model_yet(engine):
+    upgrade(engine, "0002")
+    now = datetime(2026, 3, 1, tzinfo=UTC).isoformat(" ")
+    with engine.begin() as connection:
+        person = "'p1', 'Ann', 'ann', :now, :now, 1, NULL, '{}', '[]', NULL, 1, 0, NULL, NULL"
+        connection.execute(text(f"INSERT INTO persons VALUES ({person})"), {"now": now})
+        template = "'t1', 'p1', 'model', '{}', :now, 'key', x'00'"
+        connection.execute(text(f"INSERT INTO templates VALUES ({template})"), {"now": now})
+        job = "'j1', 'enroll_batch', 'queued', 'local', 'd', '{}', 0, 1, 0, 5, NULL, NULL, 0, NULL, :now, NULL, NULL, 0"
+        connection.execute(text(f"INSERT INTO jobs VALUES ({job}, NULL, :now)"), {"now": now})
+    upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT id, model_id FROM templates")).all() == [("t1", "model")]
+        assert connection.execute(text("SELECT id, result FROM jobs")).all() == [("j1", None)]
+        assert connection.execute(text("SELECT count(*) FROM served_model")).scalar() == 0
+    downgrade(engine, "0002")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM jobs")).scalar() == 1
+        assert "template_parts" not in inspect(connection).get_table_names()

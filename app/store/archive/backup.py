@@ -12,7 +12,7 @@ import hmac
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +20,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, select
 
+from app.domain.face import Crop
 from app.domain.person import Template
 from app.errors import KeyGone, Misconfigured, SealBroken
 from app.store.durable import sync_folder
+from app.store.rows.crops import crop_bytes
 from app.store.rows.people import personal_columns
 from app.store.tables import ERASED_IDS, ERASURES, GALLERIES, IDENTITY_CHANGES, KEYS, PERSONS, SIGHTINGS, TEMPLATES
 from app.store.tables_of_work import AUDIT, AUDIT_ANCHORS
@@ -55,8 +57,8 @@ class BackedUp:
 def back_up(store: SqlStore, path: Path, *, told: Callable[[int], object] = lambda persons: None) -> BackedUp:
     """Writes everything that is stored at one moment to `path`, whole or not at all, readable for its owner alone.
 
-    Not in it: the keys of people, requests that may be repeated, batches under way, and what cannot be opened, which is
-    counted. told: the persons written so far.
+    Not in it: the keys of people, requests that may be repeated, jobs under way, what a re-embedding has prepared, and
+    what cannot be opened, which is counted. told: the persons written so far.
     Raises Misconfigured where the file is there already, OSError.
     """
     if path.exists():
@@ -68,7 +70,9 @@ def back_up(store: SqlStore, path: Path, *, told: Callable[[int], object] = lamb
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
                 counted = _Archive(archive)
                 done = _write(store, uow, counted, told)
-                counted.sign(store.vault.secret(SECRET), {"seq": done.seq, "persons": done.persons})
+                served = uow.models.served()
+                facts = {"seq": done.seq, "persons": done.persons, "model_id": served and served.model_id}
+                counted.sign(store.vault.secret(SECRET), facts)
             file.flush()
             os.fsync(file.fileno())
         _publish(draft, path)
@@ -157,7 +161,8 @@ class _Persons:
 
     def _line(self, person_id: str) -> dict[str, Any] | None:
         templates, unreadable = self._templates(person_id)
-        plain = json.dumps(_about(self._frozen, person_id, templates), ensure_ascii=False).encode()
+        crops = self._crops(person_id)
+        plain = json.dumps(_about(self._frozen, person_id, templates, crops), ensure_ascii=False).encode()
         try:
             key_id, sealed = self._store.vault.seal(person_id, plain, BELONGING, TRAIL)
         except KeyGone:  # erased since
@@ -184,8 +189,26 @@ class _Persons:
                 templates += live.templates.with_ids(closed, unreadable=unreadable.append)
         return templates, len(unreadable)
 
+    def _crops(self, person_id: str) -> Mapping[str, Crop]:
+        """Of the person's templates; one that cannot be opened is left out, for it can be missed."""
+        try:
+            return self._frozen.crops.of(person_id)
+        except SealBroken:
+            # As above: a rotation has sealed them anew. Else one of them is damaged.
+            with self._store.read() as live:
+                return _readable_crops(live, person_id)
 
-def _about(uow: SqlUnitOfWork, person_id: str, templates: Sequence[Template]) -> dict[str, Any]:
+
+def _readable_crops(uow: SqlUnitOfWork, person_id: str) -> Mapping[str, Crop]:
+    try:
+        return uow.crops.of(person_id)
+    except SealBroken:
+        return {}
+
+
+def _about(
+    uow: SqlUnitOfWork, person_id: str, templates: Sequence[Template], crops: Mapping[str, Crop]
+) -> dict[str, Any]:
     person = uow.people.get(person_id)
     assert person is not None, "a frozen read sees one moment"
     # Who was merged into this person has no line, and may have absorbed others before.
@@ -195,19 +218,20 @@ def _about(uow: SqlUnitOfWork, person_id: str, templates: Sequence[Template]) ->
     return {
         "person": {name: _plain(value) for name, value in personal_columns(person).items()},
         "galleries": list(uow.galleries.of(person_id)),
-        "templates": [_template(template) for template in templates],
+        "templates": [_template(template, crops.get(template.id)) for template in templates],
         "identity_changes": [as_json(row, IDENTITY_CHANGES) for row in uow.connection.execute(changes)],
         "seen_at": _plain(seen),
     }
 
 
-def _template(template: Template) -> dict[str, Any]:
+def _template(template: Template, crop: Crop | None) -> dict[str, Any]:
     return {
         "id": template.id,
         "model_id": template.model_id,
         "quality": asdict(template.quality),
         "created_at": _plain(template.created_at),
         "vector": _plain(template.vector.astype("<f4").tobytes()),
+        "crop": None if crop is None else _plain(crop_bytes(crop)),
     }
 
 

@@ -15,9 +15,11 @@ import numpy as np
 from sqlalchemy import DateTime, LargeBinary, Table, func, insert, select, text
 
 from app.domain.face import Quality
+from app.domain.model import Served
 from app.domain.person import Person, Template
 from app.errors import Corrupt, KeyGone, Misconfigured, SealBroken
 from app.store.archive.backup import BELONGING, FORMAT, MANIFEST, PERSONS_ENTRY, PIECE, SECRET, TABLES, signature
+from app.store.rows.crops import crop_from
 from app.store.tables import CHANGES, GALLERIES, IDENTITY_CHANGES, MEMBERS, PERSONS, SIGHTINGS, UtcDateTime
 from app.store.unit_of_work import SqlStore, SqlUnitOfWork
 
@@ -25,7 +27,8 @@ NOT_EMPTY = (
     "the database is not empty: restore into a new one (move the old file away, or name another ONELOOK_DATABASE_URL); "
     "the keys stay where they are"
 )
-LONGEST_LINE = 16 * 2**20
+# A person with thousands of templates and their crops; the file is ours, or its signature would not be good.
+LONGEST_LINE = 512 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ def _fill(
         with archive.open(f"{table.name}.ndjson") as entry:
             for lines in _pieces(entry):
                 _insert(uow, table, lines)
+    if manifest.get("model_id") is not None:
+        uow.models.serve(Served(manifest["model_id"]))
     uow.note("gallery", uow.connection.execute(select(GALLERIES.c.id)).scalars().all(), "add")
     persons = templates = erased = 0
     changes: list[dict[str, Any]] = []
@@ -152,6 +157,9 @@ def _put(uow: SqlUnitOfWork, about: dict[str, Any]) -> int:
         quality = Quality(**{**one["quality"], "reasons": tuple(one["quality"]["reasons"])})
         made = datetime.fromisoformat(one["created_at"])
         uow.templates.add(Template(one["id"], person.id, one["model_id"], quality, made, vector))
+        # Backups of versions that kept none have no word of it.
+        if one.get("crop") is not None:
+            uow.crops.keep(one["id"], crop_from(base64.b64decode(one["crop"])))
     if about["seen_at"] is not None:
         _insert(uow, SIGHTINGS, [{"person_id": person.id, "seen_at": about["seen_at"]}])
     if about["galleries"]:

@@ -60,10 +60,10 @@ class MemoryJobs:
         job = self._mine(job_id, token)
         return None if job is None else self._write(job, lease_until=until).cancel_asked
 
-    def advance(self, job_id: str, token: str) -> bool:
-        """Counts one step; False where the attempt has lost the job."""
+    def advance(self, job_id: str, token: str, by: int = 1) -> bool:
+        """Counts steps; False where the attempt has lost the job."""
         job = self._mine(job_id, token)
-        return job is not None and bool(self._write(job, step=job.step + 1))
+        return job is not None and bool(self._write(job, step=job.step + by))
 
     def release(self, job_id: str, token: str) -> bool:
         """Queues it again for whoever comes next, as if this attempt had not been made."""
@@ -80,13 +80,21 @@ class MemoryJobs:
         at: datetime,
         expires_at: datetime,
         error: dict[str, Any] | None = None,
+        result: dict[str, Any] | None = None,
     ) -> bool:
         """Ends it; False where the row has another token by now."""
         job = self.get(job_id)
         if job is None or job.ended or job.token != token:
             return False
         ended = {"token": None, "lease_until": None, "cancel_asked": False}
-        return bool(self._write(job, status=status, error=error, finished_at=at, expires_at=expires_at, **ended))
+        found = None if result is None else json.loads(json.dumps(result))
+        more = {"error": error, "result": found, "finished_at": at, "expires_at": expires_at}
+        return bool(self._write(job, status=status, **more, **ended))
+
+    def unended(self, kind: str) -> list[str]:
+        """The ids of those that are queued or running, oldest first."""
+        found = [job for job in self._uow.rows().jobs.values() if job.kind == kind and not job.ended]
+        return [job.id for job in sorted(found, key=lambda job: (job.created_at, job.id))]
 
     def ask_cancel(self, job_id: str) -> None:
         """Tells whoever works on it to stop."""
@@ -100,7 +108,14 @@ class MemoryJobs:
         if job.status == "running":
             self._write(job, cancel_asked=False)
             return
-        afresh = {"error": None, "finished_at": None, "token": None, "lease_until": None, "cancel_asked": False}
+        afresh = {
+            "error": None,
+            "result": None,
+            "finished_at": None,
+            "token": None,
+            "lease_until": None,
+            "cancel_asked": False,
+        }
         begun = {"attempt": 0, "begun_step": job.step, "begun_at": None}
         self._write(job, status="queued", expires_at=expires_at, **afresh, **begun)
 

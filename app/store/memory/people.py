@@ -62,8 +62,7 @@ class MemoryPeople:
             raise UnknownPerson
         theirs = [template.id for template in oldest_first(rows, person_id)]
         for template_id in theirs:
-            del rows.templates[template_id]
-            rows.note("template", template_id, "remove")
+            rows.drop_template(template_id)
         rows.members = {pair for pair in rows.members if pair[1] != person_id}
         rows.sightings.pop(person_id, None)
         rows.note("person", person_id, "remove")

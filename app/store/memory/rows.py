@@ -6,11 +6,13 @@ from typing import Protocol
 
 from app.domain.audit import Anchor, Line
 from app.domain.batch import BatchItem
+from app.domain.face import Crop, Vector
 from app.domain.gallery import NamedGallery
 from app.domain.idempotency import Remembered
 from app.domain.identity import IdentityChange
 from app.domain.job import Job
 from app.domain.key import Key
+from app.domain.model import Served
 from app.domain.person import Change, Person, Receipt, Template
 
 
@@ -34,6 +36,9 @@ class Rows:
     anchor: Anchor | None = None
     sightings: dict[str, datetime] = field(default_factory=dict)
     identities: dict[str, IdentityChange] = field(default_factory=dict)
+    served: Served | None = None
+    crops: dict[str, Crop] = field(default_factory=dict)
+    embedded: dict[tuple[str, str], Vector] = field(default_factory=dict)
 
     def copy(self) -> "Rows":
         """The same rows in containers of their own."""
@@ -54,11 +59,21 @@ class Rows:
             anchor=self.anchor,
             sightings=dict(self.sightings),
             identities=dict(self.identities),
+            served=self.served,
+            crops=dict(self.crops),
+            embedded=dict(self.embedded),
         )
 
     def head(self) -> int:
         """The highest seq, 0 before the first."""
         return self.changes[-1].seq if self.changes else 0
+
+    def drop_template(self, template_id: str) -> None:
+        """Deletes it with all that is kept beside it, and notes that."""
+        del self.templates[template_id]
+        self.crops.pop(template_id, None)
+        self.embedded = {key: vector for key, vector in self.embedded.items() if key[0] != template_id}
+        self.note("template", template_id, "remove")
 
     def note(self, kind: str, subject_id: str, op: str) -> None:
         """Writes one change to the feed."""

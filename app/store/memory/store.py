@@ -17,6 +17,7 @@ from app.store.memory.idempotency import MemoryIdempotency
 from app.store.memory.identities import MemoryIdentityChanges
 from app.store.memory.jobs import MemoryJobs
 from app.store.memory.keys import MemoryKeys
+from app.store.memory.models import MemoryCrops, MemoryModels
 from app.store.memory.people import MemoryPeople
 from app.store.memory.rows import Rows
 from app.store.memory.templates import MemoryTemplates
@@ -63,6 +64,8 @@ class MemoryUnitOfWork:
         self.people: ports.People = MemoryPeople(self)
         self.galleries: ports.Galleries = MemoryGalleries(self)
         self.templates: ports.Templates = MemoryTemplates(self)
+        self.models: ports.Models = MemoryModels(self)
+        self.crops: ports.Crops = MemoryCrops(self)
         self.changes: ports.Changes = MemoryChanges(self)
         self.keys: ports.Keys = MemoryKeys(self)
         self.erasures: ports.Erasures = MemoryErasures(self)

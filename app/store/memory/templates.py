@@ -49,8 +49,7 @@ class MemoryTemplates:
         template = rows.templates.get(template_id)
         if template is None or template.person_id != person_id:
             return False
-        del rows.templates[template_id]
-        rows.note("template", template_id, "remove")
+        rows.drop_template(template_id)
         return True
 
     def move(self, template_ids: Sequence[str], to_person_id: str) -> None:

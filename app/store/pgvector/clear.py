@@ -5,7 +5,7 @@ template, so that every process keeps it right, also one that searches otherwise
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -15,9 +15,19 @@ from app.domain.person import Template
 _IS_THERE = text("SELECT to_regclass('template_vectors') IS NOT NULL")
 _ADD = text(
     "INSERT INTO template_vectors (template_id, person_id, model_id, vector)"
-    " VALUES (:template_id, :person_id, :model_id, CAST(:vector AS vector)) ON CONFLICT (template_id) DO NOTHING"
+    " VALUES (:template_id, :person_id, :model_id, CAST(:vector AS vector))"
+    " ON CONFLICT (template_id, model_id) DO NOTHING"
 )
 _MOVE = text("UPDATE template_vectors SET person_id = :person_id WHERE template_id = :template_id")
+_MISSING = text(
+    "SELECT t.id FROM templates t WHERE t.model_id = :model_id AND NOT EXISTS"
+    " (SELECT FROM template_vectors v WHERE v.template_id = t.id AND v.model_id = t.model_id) ORDER BY t.id LIMIT :most"
+)
+_FORGET_SUPERSEDED = text(
+    "DELETE FROM template_vectors v WHERE NOT EXISTS"
+    " (SELECT FROM templates t WHERE t.id = v.template_id AND t.model_id = v.model_id) AND NOT EXISTS"
+    " (SELECT FROM template_parts p WHERE p.template_id = v.template_id AND p.part = v.model_id)"
+)
 
 
 class ClearVectors:
@@ -38,16 +48,31 @@ class ClearVectors:
     def add(self, templates: Sequence[Template]) -> None:
         """Inserts a row for each of these templates, which have a row themselves."""
         if templates and self.kept:
-            rows = [
-                {"template_id": t.id, "person_id": t.person_id, "model_id": t.model_id, "vector": written(t.vector)}
-                for t in templates
-            ]
-            self._connection.execute(_ADD, rows)
+            self._connection.execute(_ADD, [_row(t.id, t.person_id, t.model_id, t.vector) for t in templates])
+
+    def add_of(self, model_id: str, owners: Mapping[str, str], vectors: Mapping[str, Vector]) -> None:
+        """Inserts vectors by that model of templates that are another's: id -> person id, and id -> vector."""
+        if vectors and self.kept:
+            self._connection.execute(_ADD, [_row(id_, owners[id_], model_id, one) for id_, one in vectors.items()])
+
+    def missing(self, model_id: str, *, limit: int) -> list[str]:
+        """Templates of that model that have no row, at most `limit`."""
+        if not self.kept:
+            return []
+        return list(self._connection.execute(_MISSING, {"model_id": model_id, "most": limit}).scalars())
+
+    def forget_superseded(self) -> int:
+        """Deletes the rows of models that their templates are not of any more, nor are to be; how many."""
+        return self._connection.execute(_FORGET_SUPERSEDED).rowcount if self.kept else 0
 
     def move(self, template_ids: Sequence[str], to_person_id: str) -> None:
         """Gives the rows of these templates to that person."""
         if template_ids and self.kept:
             self._connection.execute(_MOVE, [{"template_id": id_, "person_id": to_person_id} for id_ in template_ids])
+
+
+def _row(template_id: str, person_id: str, model_id: str, vector: Vector) -> dict[str, str]:
+    return {"template_id": template_id, "person_id": person_id, "model_id": model_id, "vector": written(vector)}
 
 
 def written(vector: Vector) -> str:

@@ -33,7 +33,8 @@ HOLDS_ANY = text(
     " (SELECT jsonb_array_elements_text(CAST(:template_ids AS jsonb)))) AS held"
 )
 HEAD = text(
-    "SELECT coalesce((SELECT max(seq) FROM changes), 0) AS head, to_regclass('template_vectors') IS NOT NULL AS there"
+    "SELECT coalesce((SELECT max(seq) FROM changes), 0) AS head, to_regclass('template_vectors') IS NOT NULL AS there,"
+    " (SELECT model_id FROM served_model) AS model_id, (SELECT next_id FROM served_model) AS next_id"
 )
 # Some rows of a random part of the table's pages.
 SAMPLE = text(

@@ -10,6 +10,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from app.domain.face import Vector
 from app.domain.gallery import EVERYBODY
+from app.domain.model import ModelChanged, Served
 from app.errors import StoreAway
 from app.ports import Hit
 from app.store.database import Report
@@ -46,7 +47,7 @@ class _NobodyHelps:
 
 
 class PgVectorGallery:
-    """Fits `ports.Gallery`: the vectors in clear of one model, in the table that `vector_table` keeps. Thread-safe.
+    """Fits `ports.Gallery`: the vectors in clear of the model that is served, in the table of `table.py`. Thread-safe.
 
     Scores are inner products of the stored float32, computed by the database. The graph (HNSW) answers for everybody
     beyond `bound` templates, as long as it misses nobody: see `check`. In a gallery every member's vector is compared.
@@ -58,18 +59,23 @@ class PgVectorGallery:
         model_id: str,
         report: Report = lambda text: None,
         *,
-        least: float = 0.3,
+        least: Callable[[], float] = lambda: 0.3,
         bound: int = BOUND,
         helpers: Helpers | None = None,
         start: Callable[[Callable[[], object]], object] = lambda check: threading.Thread(
             target=check, name="onelook-recall", daemon=True
         ).start(),
+        on_model: Callable[[Served], object] = lambda served: None,
     ) -> None:
-        """report: told of what is wrong; least: the least similarity that any threshold lies at; start: runs a check.
+        """model_id: whose vectors are searched until the rows say another; report: told of what is wrong.
 
-        bound: templates up to which no graph is asked; helpers: asked before the primary, where there are any.
+        least: the least similarity that any threshold lies at, now; start: runs a check; bound: templates up to which
+        no graph is asked; helpers: asked before the primary, where there are any; on_model: told what the rows say is
+        served, before it is; what it raises keeps the gallery where it is.
         """
-        self._store, self._model_id, self._report = store, model_id, report
+        self._store, self._report, self._on_model = store, report, on_model
+        self._served = Served(model_id)
+        self._switching = threading.Lock()
         self._least, self._bound, self._start = least, bound, start
         self._helpers = helpers or _NobodyHelps()
         self._lock = threading.Lock()
@@ -85,16 +91,35 @@ class PgVectorGallery:
         """The last change that was seen to be committed; searches find every change up to it."""
         return self._moment[1]
 
+    @property
+    def served(self) -> Served:
+        """The model whose vectors are searched, and the one that is prepared."""
+        return self._served
+
     def catch_up(self) -> int:
         """Asks the primary for its last change; the seq. Raises StoreAway where the table of vectors is gone."""
         with self._store.read() as uow:
             row = uow.connection.execute(queries.HEAD).one()
             epoch = uow.changes.epoch()
         self._tell_of_table(gone=not row.there)
+        if row.model_id is not None:
+            self._go_over(Served(row.model_id, row.next_id), (epoch, row.head))
         with self._lock:
             same = epoch == self._moment[0]
             self._moment = (epoch, max(row.head, self._moment[1]) if same else row.head)
             return self._moment[1]
+
+    def _go_over(self, served: Served, moment: Moment) -> None:
+        if served == self._served:
+            return
+        with self._switching:
+            # Somebody who asked later may have been faster.
+            if served == self._served or moment < self._moment:
+                return
+            self._on_model(served)
+            with self._lock:
+                self._served, self._moment = served, moment
+                self._sizes.clear()
 
     def rebuild(self) -> int:
         """Adds what the table lacks and makes the graph, the first time, then checks it; the seq reached."""
@@ -109,7 +134,7 @@ class PgVectorGallery:
         if found is not None and found[0] == moment:
             return found[1]
         query = queries.SIZE if gallery == EVERYBODY else queries.SIZE_OF_GALLERY
-        row = self._ask_primary(query, {"model": self._model_id, "gallery": gallery})[0]
+        row = self._ask_primary(query, {"model": self._served.model_id, "gallery": gallery})[0]
         size = (row.persons, row.templates)
         with self._lock:
             if len(self._sizes) >= MOST_SIZES:
@@ -117,9 +142,15 @@ class PgVectorGallery:
             self._sizes[gallery] = (moment, size)
         return size
 
-    def search(self, vector: Vector, k: int, gallery: str = EVERYBODY) -> list[Hit]:
-        """The k closest templates of that gallery, closest first. Raises StoreAway where the table is gone."""
-        values = {"model": self._model_id, "probe": written(vector), "k": k}
+    def search(self, vector: Vector, k: int, gallery: str = EVERYBODY, *, model_id: str | None = None) -> list[Hit]:
+        """The k closest templates of that gallery, closest first.
+
+        Raises ModelChanged where they are another model's, StoreAway where the table is gone.
+        """
+        served = self._served.model_id
+        if model_id is not None and model_id != served:
+            raise ModelChanged
+        values = {"model": served, "probe": written(vector), "k": k}
         if gallery != EVERYBODY:
             return self._hits(queries.EXACT_IN_GALLERY, {**values, "gallery": gallery})
         if self.exact:
@@ -163,7 +194,7 @@ class PgVectorGallery:
         if self.exact:
             return not self._distrusted
         with self._store.frozen() as uow:
-            missed = first_missed(uow.connection, self._model_id, self.size()[1], self._least)
+            missed = first_missed(uow.connection, self._served.model_id, self.size()[1], self._least())
         if missed is not None:
             self._distrusted = True
             self._report(

@@ -18,15 +18,24 @@ _EXTENSION = text("CREATE EXTENSION IF NOT EXISTS vector")
 _TABLE = (
     text(
         "CREATE TABLE IF NOT EXISTS template_vectors ("
-        ' template_id text COLLATE "C" PRIMARY KEY REFERENCES templates (id) ON DELETE CASCADE,'
+        ' template_id text COLLATE "C" NOT NULL REFERENCES templates (id) ON DELETE CASCADE,'
         ' person_id text COLLATE "C" NOT NULL,'
         ' model_id text COLLATE "C" NOT NULL,'
         # Out of line a scan would look each of them up.
-        " vector vector(128) STORAGE PLAIN NOT NULL"
+        " vector vector(128) STORAGE PLAIN NOT NULL,"
+        # While the next model is prepared a template has a vector of each.
+        " PRIMARY KEY (template_id, model_id)"
         # An erased vector lies in the files until it is vacuumed away: after at most so many, and the default's minute.
         ") WITH (autovacuum_vacuum_scale_factor = 0.01)"
     ),
     text("CREATE INDEX IF NOT EXISTS ix_template_vectors_owner ON template_vectors (model_id, person_id)"),
+)
+_OLDER_KEY = text(
+    "SELECT cardinality(conkey) = 1 FROM pg_constraint"
+    " WHERE conrelid = to_regclass('template_vectors') AND contype = 'p'"
+)
+_NEW_KEY = text(
+    "ALTER TABLE template_vectors DROP CONSTRAINT template_vectors_pkey, ADD PRIMARY KEY (template_id, model_id)"
 )
 _GRAPH = (
     # A million templates are built in memory; without that it takes hours.
@@ -36,7 +45,8 @@ _GRAPH = (
 _DROP = text("DROP TABLE IF EXISTS template_vectors")
 _MISSING = text(
     "SELECT t.id FROM templates t WHERE t.id > :after"
-    " AND NOT EXISTS (SELECT FROM template_vectors v WHERE v.template_id = t.id) ORDER BY t.id LIMIT :most"
+    " AND NOT EXISTS (SELECT FROM template_vectors v WHERE v.template_id = t.id AND v.model_id = t.model_id)"
+    " ORDER BY t.id LIMIT :most"
 )
 _MEND_OWNERS = text(
     "UPDATE template_vectors v SET person_id = t.person_id FROM templates t"
@@ -58,6 +68,9 @@ def keep_vectors(store: SqlStore) -> None:
             connection.execute(_EXTENSION)
             for statement in _TABLE:
                 connection.execute(statement)
+            # Of a version in which a template had one vector only.
+            if connection.execute(_OLDER_KEY).scalar():
+                connection.execute(_NEW_KEY)
             uow.commit()
     except DBAPIError as e:
         if state_of(e) not in _REFUSED_STATES:

@@ -64,9 +64,14 @@ _FORGETTABLE = select(JOBS.c.id).where(
     JOBS.c.expires_at < bindparam("now"),
     JOBS.c.status.in_(("succeeded", "failed", "cancelled")),
 )
+_UNENDED = (
+    select(JOBS.c.id)
+    .where(JOBS.c.kind == bindparam("what"), JOBS.c.status.in_(("queued", "running")))
+    .order_by(JOBS.c.created_at, JOBS.c.id)
+)
 _MINE = (JOBS.c.id == bindparam("job_id"), JOBS.c.status == "running", JOBS.c.token == bindparam("held_token"))
 _BEAT = update(JOBS).where(*_MINE).values(lease_until=bindparam("until")).returning(JOBS.c.cancel_asked)
-_ADVANCE = update(JOBS).where(*_MINE).values(step=JOBS.c.step + 1)
+_ADVANCE = update(JOBS).where(*_MINE).values(step=JOBS.c.step + bindparam("more_steps"))
 _RELEASE = update(JOBS).where(*_MINE).values(status="queued", token=None, lease_until=None, attempt=JOBS.c.attempt - 1)
 _END = (
     update(JOBS)
@@ -78,6 +83,7 @@ _END = (
     .values(
         status=bindparam("ending"),
         error=bindparam("problem", type_=JOBS.c.error.type),
+        result=bindparam("found", type_=JOBS.c.result.type),
         finished_at=bindparam("at"),
         expires_at=bindparam("until"),
         token=None,
@@ -92,6 +98,7 @@ _GO_ON = (
     .values(
         status="queued",
         error=None,
+        result=None,
         finished_at=None,
         token=None,
         lease_until=None,
@@ -120,6 +127,7 @@ class SqlJobs:
         """Inserts."""
         values = {name: getattr(job, name) for name in _NAMES}
         values["parameters"] = dict(job.parameters)
+        values["result"] = None if job.result is None else dict(job.result)
         self._connection.execute(_INSERT, values)
 
     def get(self, job_id: str) -> Job | None:
@@ -146,9 +154,10 @@ class SqlJobs:
         values = {"job_id": job_id, "held_token": token, "until": until}
         return self._connection.execute(_BEAT, values).scalar()
 
-    def advance(self, job_id: str, token: str) -> bool:
-        """Counts one step; False where the attempt has lost the job."""
-        return self._connection.execute(_ADVANCE, {"job_id": job_id, "held_token": token}).rowcount > 0
+    def advance(self, job_id: str, token: str, by: int = 1) -> bool:
+        """Counts steps; False where the attempt has lost the job."""
+        values = {"job_id": job_id, "held_token": token, "more_steps": by}
+        return self._connection.execute(_ADVANCE, values).rowcount > 0
 
     def release(self, job_id: str, token: str) -> bool:
         """Queues it again for whoever comes next, as if this attempt had not been made."""
@@ -163,10 +172,15 @@ class SqlJobs:
         at: datetime,
         expires_at: datetime,
         error: dict[str, Any] | None = None,
+        result: dict[str, Any] | None = None,
     ) -> bool:
         """Ends it; `token` as its row has it, None for one that is queued. False where the row has another by now."""
-        values = {"job_id": job_id, "held_token": token, "ending": status, "problem": error}
+        values = {"job_id": job_id, "held_token": token, "ending": status, "problem": error, "found": result}
         return self._connection.execute(_END, {**values, "at": at, "until": expires_at}).rowcount > 0
+
+    def unended(self, kind: str) -> list[str]:
+        """The ids of those that are queued or running, oldest first."""
+        return list(self._connection.execute(_UNENDED, {"what": kind}).scalars())
 
     def ask_cancel(self, job_id: str) -> None:
         """Tells whoever works on it to stop."""

@@ -13,6 +13,7 @@ from app.domain.person import Template
 from app.errors import KeyGone, SealBroken, UnknownPerson, UnknownTemplate
 from app.store.pgvector.clear import ClearVectors
 from app.store.rows.changes import SqlChanges
+from app.store.rows.template_parts import SqlTemplateParts
 from app.store.tables import PERSONS, TEMPLATES, listed
 from app.store.vault.sealing import template_belonging
 from app.store.vault.unit_keys import UnitKeys
@@ -130,6 +131,7 @@ class SqlTemplates:
         templates = {t.id: t for t in self.with_ids(template_ids)}
         if not templates.keys() >= set(template_ids):
             raise UnknownTemplate
+        SqlTemplateParts(self._connection, self._keys).move(template_ids, to_person_id)
         for template_id in template_ids:
             key_id, sealed = self._sealed(replace(templates[template_id], person_id=to_person_id))
             new = {"owner_id": to_person_id, "new_key": key_id, "new_sealed": sealed}

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, bindparam, exists, select, update
 
 from app.errors import SealBroken
 from app.store.rows.changes import SqlChanges
-from app.store.tables import CHANGES, ERASED_IDS, TEMPLATES, listed
+from app.store.rows.template_parts import PARTS, SqlTemplateParts, belonging
+from app.store.tables import CHANGES, ERASED_IDS, TEMPLATE_PARTS, TEMPLATES, listed
 from app.store.tables_of_work import AUDIT, METADATA
 from app.store.vault.person_key import KEY_PREFIX
 from app.store.vault.ring import MasterRing
@@ -23,6 +24,16 @@ _UNDER_MASTERS = _UNDER.where(TEMPLATES.c.id > bindparam("after")).limit(bindpar
 _RESEAL = (
     update(TEMPLATES)
     .where(TEMPLATES.c.id == bindparam("which"), TEMPLATES.c.key_id == bindparam("old_key"))
+    .values(key_id=bindparam("new_key"), sealed=bindparam("new_sealed"))
+)
+_PARTS_UNDER = PARTS.where(TEMPLATE_PARTS.c.key_id.in_(listed("key_ids")))
+_RESEAL_PART = (
+    update(TEMPLATE_PARTS)
+    .where(
+        TEMPLATE_PARTS.c.template_id == bindparam("which"),
+        TEMPLATE_PARTS.c.part == bindparam("what"),
+        TEMPLATE_PARTS.c.key_id == bindparam("old_key"),
+    )
     .values(key_id=bindparam("new_key"), sealed=bindparam("new_sealed"))
 )
 _NAMED = [
@@ -80,7 +91,7 @@ class SealedRows:
 
 
 class Resealing:
-    """Seals rows of templates anew, in the transaction of one unit of work. The vectors stay what they are."""
+    """Seals templates and their parts anew, in the transaction of one unit of work. What is in them stays as it is."""
 
     def __init__(self, connection: Connection, changes: SqlChanges, keys: UnitKeys) -> None:
         self._connection = connection
@@ -92,6 +103,7 @@ class Resealing:
 
         A row that cannot be opened is left as it is.
         """
+        self._reseal_parts(key_ids)
         rows = self._connection.execute(_UNDER, {"key_ids": _json(key_ids)}).all()
         wanted = [(row.key_id, row.sealed, template_belonging(row.id, row.person_id, row.model_id)) for row in rows]
         opened = zip(rows, wanted, self._keys.open_many(wanted), strict=True)
@@ -117,6 +129,22 @@ class Resealing:
         # What was sealed so would open with the master key for ever: it leaves the files, too.
         self._changes.removed = True
         return rows[-1].id if rows else None
+
+    def _reseal_parts(self, key_ids: Sequence[str]) -> None:
+        rows = self._connection.execute(_PARTS_UNDER, {"key_ids": _json(key_ids)}).all()
+        opened = [
+            (row, plain)
+            for row, plain in zip(rows, SqlTemplateParts(self._connection, self._keys).opened(rows), strict=True)
+            if not isinstance(plain, SealBroken)
+        ]
+        if opened:
+            wanted = [(r.person_id, plain, belonging(r.template_id, r.person_id, r.part)) for r, plain in opened]
+            sealed = self._keys.seal_many(wanted)
+            names = ("which", "what", "old_key", "new_key", "new_sealed")
+            values = [
+                (row.template_id, row.part, row.key_id, *new) for (row, _), new in zip(opened, sealed, strict=True)
+            ]
+            self._connection.execute(_RESEAL_PART, [dict(zip(names, one, strict=True)) for one in values])
 
     def _write(self, opened: Sequence[tuple[Any, bytes, bytes]]) -> int:
         """Seals (row, belonging, plain) anew; how many."""

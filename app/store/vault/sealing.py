@@ -10,6 +10,7 @@ from app.errors import SealBroken
 KEY_BYTES = 32
 NONCE_BYTES = 12
 _TEMPLATE = b"onelook template v1"
+_CROP = b"onelook crop v1"
 
 
 def seal(cipher: AESGCM, plain: bytes, belonging: bytes) -> bytes:
@@ -36,3 +37,8 @@ def belonging_of(*parts: bytes | str) -> bytes:
 def template_belonging(template_id: str, person_id: str, model_id: str) -> bytes:
     """Binds a vector to its row, so that nobody can give a person another's face by moving bytes."""
     return belonging_of(_TEMPLATE, template_id, person_id, model_id)
+
+
+def crop_belonging(template_id: str, person_id: str) -> bytes:
+    """Binds a crop to the template that was made of it."""
+    return belonging_of(_CROP, template_id, person_id)

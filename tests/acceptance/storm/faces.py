@@ -24,13 +24,13 @@ NEAREST, FARTHEST = 0.8, 0.6
 LONGEST_SIDE_PX = 320
 
 
-def reading_of(image: bytes) -> Reading | None:
-    """The reading that the picture carries; None for a real one."""
+def reading_of(image: bytes, model_id: str = "") -> Reading | None:
+    """The reading that the picture carries, as if that model had made it; None for a real one."""
     if not image.startswith(MAGIC):
         return None
     vector = np.frombuffer(image[len(MAGIC) :], np.float32)
     face = Face((200.0, 60.0, 440.0, 420.0), LANDMARKS, 0.99, QUALITY, vector)
-    return Reading(640, 480, (face,), ReadingTimes())
+    return Reading(640, 480, (face,), ReadingTimes(), model_id)
 
 
 def picture_of(vector: Vector) -> bytes:

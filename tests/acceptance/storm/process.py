@@ -3,12 +3,14 @@
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from app.domain.face import Reading
+from app.domain.face import Crop, Reading, Vector
+from app.domain.model import Served
 from app.ports import Wanted
 from tests.acceptance.storm import networks
 from tests.acceptance.storm.faces import reading_of
@@ -33,8 +35,16 @@ class StormReader:
 
     def read(self, image: bytes, *, encode: Wanted = "main", thorough: bool = False) -> Reading:
         """Fits ports.FaceReader.read."""
-        carried = reading_of(image)
+        carried = reading_of(image, self.model_id)
         return carried if carried is not None else self._networks.read(image, encode=encode, thorough=thorough)
+
+    def serve(self, served: Served) -> None:
+        """As the NetworkFaceReader."""
+        self._networks.serve(served)
+
+    def encode(self, crops: Sequence[Crop], model_id: str) -> Vector:
+        """Fits ports.FaceReader.encode."""
+        return self._networks.encode(crops, model_id)
 
     def close(self) -> None:
         """Ends the networks."""

@@ -36,8 +36,8 @@ class Meeting:
     def __getattr__(self, name):
         return getattr(self._gallery, name)
 
-    def search(self, vector, k, among="all"):
-        hits = self._gallery.search(vector, k)
+    def search(self, vector, k, among="all", *, model_id=None):
+        hits = self._gallery.search(vector, k, model_id=model_id)
         with contextlib.suppress(threading.BrokenBarrierError):
             self._meeting.wait(0.2)
         return hits

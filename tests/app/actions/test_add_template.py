@@ -141,3 +141,10 @@ def test_another_face_than_the_persons_and_one_that_is_somebody_elses_are_noted(
     assert told == [("face.verified", "no_match", "ann", 0.25), ("face.looked_for", "duplicate", "bob", 0.714)]
     add_template(pictures.of("ann", 0.9), "ann")
     assert len(trail.noted) == 2
+
+
+def test_the_crop_of_a_further_look_is_kept_where_that_was_asked_for(add_template, enrolled, pictures, store):
+    enrolled("ann")
+    added = dataclasses.replace(add_template, keep_crops=True)(pictures.of("ann", 0.9), "ann")
+    with store.read() as uow:
+        assert list(uow.crops.of("ann")) == [added.template.id]

@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 
 from app.actions.enroll import Enrolment
@@ -271,3 +272,14 @@ def test_what_is_stored_is_noted_by_its_own_row_only(enroll, enrolled, pictures)
     trail = Notes()
     dataclasses.replace(enroll, trail=trail)(pictures.of("ann"), Enrolment("Eve", on_duplicate="allow"))
     assert trail.noted == []
+
+
+def test_a_crop_is_kept_only_where_that_was_asked_for(enroll, pictures, store):
+    enroll(pictures.of("ann"), Enrolment("Ann", "ann"))
+    with store.read() as uow:
+        assert uow.crops.count() == 0
+    image = pictures.of("bob")
+    (face,) = pictures._reader.readings[image]
+    enrolled = dataclasses.replace(enroll, keep_crops=True)(image, Enrolment("Bob", "bob"))
+    with store.read() as uow:
+        np.testing.assert_array_equal(uow.crops.of("bob")[enrolled.template.id], face.crop)

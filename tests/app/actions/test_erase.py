@@ -141,9 +141,9 @@ def test_a_person_who_is_still_found_or_held_is_told_and_reported(enrolled, eras
     enrolled("ann")
 
     class Stubborn:
-        catch_up, drop_snapshot = gallery.catch_up, gallery.drop_snapshot
+        catch_up, drop_snapshot, served = gallery.catch_up, gallery.drop_snapshot, gallery.served
 
-        def search(self, vector, k, among="all"):
+        def search(self, vector, k, among="all", *, model_id=None):
             return kept if still == "found" else []
 
         def holds_any(self, ids):
@@ -258,3 +258,13 @@ def test_erases_nobody_who_was_seen_since(enrolled, erase, store, clock):
     with store.read() as uow:
         assert uow.people.get("ann") is not None
     assert erase("ann", unseen_since=clock.now() + timedelta(microseconds=1)).search_missed
+
+
+def test_the_receipt_counts_kept_crops_and_none_stays(enroll, erase, pictures, store):
+    keeping = dataclasses.replace(enroll, keep_crops=True)
+    keeping(pictures.of("ann"), Enrolment("Ann", "ann"))
+    keeping(pictures.of("bob"), Enrolment("Bob", "bob"))
+    assert erase("ann").removed["crops"] == 1
+    with store.read() as uow:
+        assert uow.crops.count() == 1
+        assert list(uow.crops.of("bob"))

@@ -45,7 +45,7 @@ def test_a_vector_that_is_no_number_is_never_a_match(enrolled, identify, picture
 
 def test_sees_whom_another_process_enrolled_since(enrolled, identify, pictures, store, gallery):
     person = enrolled("ann")
-    other = type(gallery)(store, gallery._make_index, gallery._model_id)
+    other = type(gallery)(store, gallery._make_index, gallery.served.model_id)
     found = Identify(store, other, identify.reader, identify.calibration, identify.clock, 0.35)(
         pictures.of("ann"), Question()
     )
@@ -178,7 +178,7 @@ def test_drops_somebody_who_was_erased_between_search_and_look_up(enrolled, iden
         seq = property(lambda self: gallery.seq)
         catch_up, size, holds_any = gallery.catch_up, gallery.size, gallery.holds_any
 
-        def search(self, vector, k, among="all"):
+        def search(self, vector, k, among="all", *, model_id=None):
             hits = gallery.search(vector, k)
             with store.write() as uow:
                 if uow.people.get("ann"):

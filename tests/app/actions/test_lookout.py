@@ -1,7 +1,9 @@
 import pytest
 
+from app.actions.look import Look
 from app.actions.lookout import MOST_LOOKALIKES, Lookout
 from app.actions.trail import NO_TRAIL
+from app.domain.face import ReadingTimes
 from app.domain.gallery import NamedGallery
 from app.errors import DuplicatePerson
 
@@ -9,7 +11,9 @@ from app.errors import DuplicatePerson
 @pytest.fixture
 def look(store, gallery, calibration, clock, pictures):
     def make(who="ann", **more):
-        return Lookout(store, gallery, calibration, pictures.face(who).embedding, clock, NO_TRAIL, **more)
+        face = pictures.face(who)
+        look = Look(face, face.embedding, "model-a", ReadingTimes(), None)
+        return Lookout(store, gallery, calibration, look, clock, NO_TRAIL, **more)
 
     return make
 

@@ -8,7 +8,8 @@ import pytest
 
 from app.actions.add_template import AddTemplate
 from app.actions.batch_item import EnrollItem, photo_in_folder
-from app.actions.run_batch import LEASE_S, ClaimBatch, RunBatch
+from app.actions.jobs import LEASE_S, ClaimJob
+from app.actions.run_batch import RunBatch
 from app.domain.actor import LOCAL
 from app.domain.batch import BatchItem, Outcome, photo_digest
 from app.domain.job import ENROLL_BATCH, Job
@@ -25,7 +26,7 @@ def told():
 
 @pytest.fixture
 def claim(store, clock, identifiers):
-    return ClaimBatch(store, clock, identifiers)
+    return ClaimJob(store, clock, identifiers)
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_a_write_of_which_nobody_can_say_whether_it_is_kept_is_looked_for(
 
 
 def test_goes_on_when_the_database_was_away_for_a_while(store, run_batch, batch, pictures, monkeypatch):
-    monkeypatch.setattr("app.actions.run_batch.BEAT_S", 0.0)
+    monkeypatch.setattr("app.actions.jobs.BEAT_S", 0.0)
     monkeypatch.setattr("app.actions.run_batch.LEAST_PAUSE_S", 0.001)
     job, take = batch(Ada=[pictures.of("ada")], Bob=[pictures.of("bob")])
     write, refusals = store.write, iter([StoreAway()] * 3)

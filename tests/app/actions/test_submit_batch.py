@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from app.actions.batches import CancelBatch
-from app.actions.run_batch import LEASE_S
+from app.actions.jobs import LEASE_S
 from app.actions.submit_batch import SubmitBatch
 from app.actions.tidy_batches import TidyBatches, let_file_go
 from app.domain.batch import BatchItem, Outcome

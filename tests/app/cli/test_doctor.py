@@ -202,15 +202,37 @@ def enrol(settings, pictures, template_id, model):
         uow.commit()
 
 
+def serve(settings, model):
+    from app.domain.model import Served
+
+    with open_rows(settings) as store, store.write() as uow:
+        uow.models.serve(Served(model))
+        uow.commit()
+
+
+def test_says_that_another_model_is_wanted_than_the_one_that_is_served(started, pictures):
+    from models.weights import model_id
+
+    enrol(started, pictures, "tpl_1", model_id("sface", flip=False))
+    finding = network_checks.templates(started)
+    assert (finding.level, "onelook reembed" in finding.text) == ("warning", True)
+    assert model_id("sface", flip=True) in finding.text
+
+
 def test_finds_templates_of_another_model_and_of_another_master_key(started, home, pictures):
     from models.weights import model_id
 
     active = model_id(started.model, flip=started.flip_averaging)
     assert network_checks.templates(started).level == "OK"
     enrol(started, pictures, "tpl_1", "other-model")
-    assert network_checks.templates(started).level == "failure"
+    finding = network_checks.templates(started)
+    assert (finding.level, "the weights of other-model are not here" in finding.text) == ("failure", True)
     enrol(started, pictures, "tpl_2", active)
-    assert network_checks.templates(started).level == "warning"
+    finding = network_checks.templates(started)
+    assert (finding.level, "mixed" in finding.text) == ("failure", True)
+    serve(started, active)
+    finding = network_checks.templates(started)
+    assert (finding.level, "1 of 2 are not of" in finding.text) == ("warning", True)
     (home / "keys" / "master.key").write_bytes(bytes(32))
     finding = doctor._looked(lambda: network_checks.templates(started))
     assert finding.level == "failure"

@@ -314,7 +314,7 @@ def test_items_come_in_pages_and_by_status(service, send, ended, items, pictures
 def test_a_cancelled_batch_keeps_what_is_stored_and_goes_on_when_sent_again(
     service, send, ended, pictures, gate, settings, monkeypatch
 ):
-    monkeypatch.setattr("app.actions.run_batch.BEAT_S", 0.0)
+    monkeypatch.setattr("app.actions.jobs.BEAT_S", 0.0)
     content = zipped(**{f"P{number}": [pictures.of(f"p{number}")] for number in range(20)})
     answer = send(content)
     batch = ended(answer, statuses=("running",))
@@ -340,7 +340,7 @@ def test_a_waiting_batch_is_cancelled_at_once_and_its_file_goes(service, send, p
 
 
 def test_a_revoked_key_enrols_nobody_any_more(service, send, ended, pictures, gate, monkeypatch):
-    monkeypatch.setattr("app.actions.run_batch.BEAT_S", 0.0)
+    monkeypatch.setattr("app.actions.jobs.BEAT_S", 0.0)
     key = service.key("enroll")
     answer = send(zipped(**{f"P{number}": [pictures.of(f"p{number}")] for number in range(20)}), key=key)
     ended(answer, statuses=("running",))
@@ -406,7 +406,7 @@ def test_backs_off_while_the_reader_is_busy(send, ended, pictures, reader):
 
 
 def test_makes_way_for_pictures_that_wait_and_does_not_starve(make_service, pictures, reader, monkeypatch):
-    monkeypatch.setattr("app.actions.run_batch.WAY_S", 0.3)
+    monkeypatch.setattr("app.actions.jobs.WAY_S", 0.3)
     reader.waiting = lambda: 1
     service = make_service()
     began = time.monotonic()

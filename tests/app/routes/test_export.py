@@ -14,7 +14,7 @@ def test_tells_everything_and_lets_nobody_keep_it(service, ann, pictures):
     body = answer.json()
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     assert body["person"] == ann
-    assert body["templates"] == [{**template, "embedding": None}]
+    assert body["templates"] == [{**template, "embedding": None, "crop": None}]
     assert body["last_recognized_at"] == "2030-01-01T12:00:00.000Z"
     assert {"face.verified", "person.exported"} <= {row["action"] for row in body["audit"]}
     (verified,) = (row for row in body["audit"] if row["action"] == "face.verified")

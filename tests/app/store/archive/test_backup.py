@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 from app.domain.face import Quality
 from app.domain.gallery import NamedGallery
 from app.domain.key import Key
+from app.domain.model import Embedded, Served
 from app.domain.person import Person, Receipt, Template
 from app.errors import Corrupt, Misconfigured, PersonExists
 from app.ports import PersonFilter
@@ -24,7 +25,7 @@ from app.store.archive.backup import BackedUp, back_up
 from app.store.archive.restore import restore
 from app.store.migrate import migrate
 from app.store.opening import open_vault
-from app.store.tables import CHANGES, TEMPLATES
+from app.store.tables import CHANGES, TEMPLATE_PARTS, TEMPLATES
 from app.store.unit_of_work import SqlStore
 from app.store.vault.rotation import rotate
 from app.store.vault.rows import VAULT_TABLES
@@ -327,3 +328,30 @@ def test_a_kill_in_the_middle_leaves_no_half_of_it(store, opened, tmp_path):
     connection.close()
     restore(other, tmp_path / "backup")
     assert everything(other) == everything(store)
+
+
+def test_kept_crops_and_the_model_that_is_served_are_in_it_sealed(store, opened, tmp_path):
+    crop = np.random.default_rng(1).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    with store.write() as uow:
+        uow.crops.keep("t0", crop)
+        uow.models.serve(Served("model", "next"))
+        uow.models.embed("next", [Embedded("t0", unit(9))])
+        uow.commit()
+    back_up(store, tmp_path / "backup")
+    with zipfile.ZipFile(tmp_path / "backup") as archive:
+        assert crop.tobytes()[:30] not in b"".join(archive.read(name) for name in archive.namelist())
+    other = opened("second")
+    restore(other, tmp_path / "backup")
+    with other.read() as uow:
+        np.testing.assert_array_equal(uow.crops.of("ann")["t0"], crop)
+        # What was being prepared is not: it is made again from the crops.
+        assert (uow.models.served(), uow.models.embedded("next")) == (Served("model"), (0, 1))
+
+
+def test_a_crop_that_cannot_be_opened_keeps_nobody_from_being_backed_up(store, opened, tmp_path):
+    with store.write() as uow:
+        uow.crops.keep("t0", np.zeros((112, 112, 3), np.uint8))
+        uow.connection.execute(update(TEMPLATE_PARTS).values(sealed=b"altered"))
+        uow.commit()
+    assert back_up(store, tmp_path / "backup").persons == 3
+    assert restore(opened("second"), tmp_path / "backup").templates == 3

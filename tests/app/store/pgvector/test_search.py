@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from app.domain.face import Quality
+from app.domain.model import Embedded, ModelChanged, Served
 from app.domain.person import Template
 from app.errors import Misconfigured, StoreAway
 from app.store.migrate import migrate
@@ -263,7 +264,7 @@ def crowded(store, searched_url):
 
 def test_the_graph_answers_for_many_and_every_vector_is_compared_for_few(crowded, store, searched_url):
     reports = []
-    gallery = PgVectorGallery(store, "model", reports.append, bound=100, least=0.5)
+    gallery = PgVectorGallery(store, "model", reports.append, bound=100, least=lambda: 0.5)
     gallery.rebuild()
     assert "ix_template_vectors_graph" in plan(searched_url, crowded[7], vector_search.queries.NEAR)
     assert "ix_template_vectors_graph" not in plan(searched_url, crowded[7], vector_search.queries.EXACT)
@@ -304,3 +305,79 @@ def test_a_graph_that_misses_somebody_is_reported_and_asked_no_more(
     assert len(waiting) == 2
     assert not gallery.check()
     careless.close()
+
+
+def embed_next(store, unit, numbers):
+    with store.write() as uow:
+        uow.models.embed("next", [Embedded(f"t{number}", unit(number + 1000)) for number in numbers])
+        uow.commit()
+
+
+def cut_over(store):
+    with store.write() as uow:
+        uow.models.cut_over("next")
+        uow.models.serve(Served("next"))
+        return uow.commit()
+
+
+def test_after_a_cut_over_every_process_searches_among_the_new_vectors(stores, store, gallery, office, unit):
+    told = []
+    elsewhere = PgVectorGallery(stores[1], "model", bound=ALWAYS_EXACT, on_model=told.append)
+    for number in range(5):
+        office.enrol(number)
+    embed_next(store, unit, range(4))
+    for one_gallery in (gallery, elsewhere):
+        one_gallery.catch_up()
+        # Vectors that are prepared lie beside, and are not searched.
+        assert found(one_gallery, unit(2)) == ["t2"]
+        assert all(hit.similarity < 0.9 for hit in one_gallery.search(unit(1002), 9))
+        assert one_gallery.size() == (5, 5)
+    seq = cut_over(store)
+    assert found(elsewhere, unit(2)) == ["t2"]
+    for one_gallery in (gallery, elsewhere):
+        assert one_gallery.catch_up() == seq
+        assert one_gallery.served == Served("next")
+        assert found(one_gallery, unit(1002)) == ["t2"]
+        assert one_gallery.size() == (4, 4)
+        with pytest.raises(ModelChanged):
+            one_gallery.search(unit(2), 1, model_id="model")
+    assert told == [Served("next")]
+    with store.write() as uow:
+        # The vector of who was left behind stays that of the template.
+        assert uow.models.forget_clear() == 4
+        uow.commit()
+    assert one(store, "SELECT count(*) FROM template_vectors") == 5
+    assert found(gallery, unit(1003)) == ["t3"]
+
+
+def test_what_was_embedded_before_vectors_lay_in_clear_is_there_after_the_cut_over(store, office, unit):
+    office.enrol(1)
+    drop_vectors(store, lambda text: None)
+    embed_next(store, unit, [1])
+    keep_vectors(store)
+    gallery = PgVectorGallery(store, "model", bound=ALWAYS_EXACT)
+    gallery.rebuild()
+    cut_over(store)
+    gallery.catch_up()
+    assert found(gallery, unit(1001)) == ["t1"]
+
+
+def test_whoever_is_erased_while_the_next_model_is_prepared_has_no_vector_of_either(store, gallery, office, unit):
+    office.enrol(1)
+    embed_next(store, unit, [1])
+    assert one(store, "SELECT count(*) FROM template_vectors") == 2
+    office(lambda uow: uow.people.erase("p1"))
+    assert one(store, "SELECT count(*) FROM template_vectors") == 0
+
+
+def test_a_table_of_a_version_with_one_vector_each_takes_those_of_the_next_model_too(store, office, unit):
+    office.enrol(1)
+    with store.write() as uow:
+        uow.connection.exec_driver_sql(
+            "ALTER TABLE template_vectors DROP CONSTRAINT template_vectors_pkey, ADD PRIMARY KEY (template_id)"
+        )
+        uow.commit()
+    keep_vectors(store)
+    embed_next(store, unit, [1])
+    assert one(store, "SELECT count(*) FROM template_vectors") == 2
+    keep_vectors(store)

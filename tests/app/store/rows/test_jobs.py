@@ -194,3 +194,33 @@ def test_what_ended_and_expired_is_forgotten_with_its_items(store, do, job, noon
     with store.read() as uow:
         assert uow.batches.counts("job_1") == {}
         assert uow.batches.counts("job_2") == {"pending": 1}
+
+
+def test_says_which_have_not_ended_oldest_first(store, do, job, claim, noon):
+    do("add", job("job_2", created_at=noon))
+    do("add", job("job_1", created_at=noon - SOON))
+    do("add", job("job_3", created_at=noon + SOON))
+    claim("job_2")
+    do("end", "job_3", "failed", token=None, at=noon, expires_at=noon)
+    with store.read() as uow:
+        assert uow.jobs.unended(ENROLL_BATCH) == ["job_1", "job_2"]
+        assert uow.jobs.unended("another kind") == []
+
+
+def test_several_steps_are_counted_at_once_by_whoever_holds_the_lease(store, do, job, claim):
+    do("add", job(steps=9))
+    claim()
+    assert do("advance", "job_1", "t1", 4) is True
+    assert do("advance", "job_1", "t1", 0) is True
+    assert do("advance", "job_1", "t2", 1) is False
+    assert get(store).step == 4
+
+
+def test_what_was_found_is_kept_with_the_end_and_forgotten_when_it_goes_on(store, do, job, claim, noon):
+    do("add", job())
+    claim()
+    found = {"templates": 3, "points": [{"name": "a", "threshold": 0.5}]}
+    do("end", "job_1", "succeeded", token="t1", at=noon, expires_at=noon, result=found)
+    assert get(store).result == found
+    do("go_on", "job_1", noon)
+    assert get(store).result is None

@@ -1,4 +1,4 @@
-"""The loop of one process that claims batches and works on them: claim -> run -> end, and tidies up beside it."""
+"""The loop of one process that claims jobs of a kind and works on them: claim -> run -> end, and tidies up beside."""
 
 import threading
 import time
@@ -36,18 +36,19 @@ class Work(Protocol):
         ...
 
 
-class BatchLoop:
+class JobLoop:
     """One thread that works on one job at a time, and one that sweeps and tidies up, from `start` to `stop`.
 
-    may_begin: whether new work may be begun now. report: told what went wrong, by either thread; that one then waits,
-    longer each time, and goes on. wake: set by others to have it look for work now. poll_s: seconds between looks for
-    work, and between sweeps, which go on while a job runs; tidy_s: between tidyings.
+    name: of the kind, for the threads. may_begin: whether new work may be begun now. report: told what went wrong, by
+    either thread; that one then waits, longer each time, and goes on. wake: set by others to have it look for work now.
+    poll_s: seconds between looks for work, and between sweeps, which go on while a job runs; tidy_s: between tidyings.
     """
 
     def __init__(
         self,
         work: Work,
         *,
+        name: str = "batches",
         may_begin: Callable[[], bool],
         report: Callable[[BaseException], object],
         wake: threading.Event | None = None,
@@ -62,9 +63,9 @@ class BatchLoop:
         self._stop = threading.Event()
         self._wake = wake or threading.Event()
         self._threads = (
-            threading.Thread(target=self._loop, name="batches", daemon=True),
+            threading.Thread(target=self._loop, name=name, daemon=True),
             # A job may run for hours, and who is erased by another process meanwhile must not wait for its end.
-            threading.Thread(target=self._keep_tidy, name="batches-tidy", daemon=True),
+            threading.Thread(target=self._keep_tidy, name=f"{name}-tidy", daemon=True),
         )
 
     def start(self) -> None:
@@ -73,7 +74,7 @@ class BatchLoop:
             thread.start()
 
     def stop(self) -> None:
-        """Has it stop after the photos at hand; the job is queued again for whoever comes next. Does not wait."""
+        """Has it stop after the step at hand; the job is queued again for whoever comes next. Does not wait."""
         self._stop.set()
         self._wake.set()
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from app.worker.batches import BatchLoop
+from app.worker.loop import JobLoop
 
 
 class Script:
@@ -39,7 +39,7 @@ def begin():
 
     def start(work, **more):
         told = []
-        loop = BatchLoop(
+        loop = JobLoop(
             work, **{"may_begin": lambda: True, "report": told.append, "poll_s": 0.01, "tidy_s": 60.0, **more}
         )
         loops.append(loop)
@@ -165,6 +165,6 @@ def test_tells_a_running_job_to_stop_and_begins_no_other(begin):
 
 
 def test_one_that_was_never_started_has_ended():
-    loop = BatchLoop(Script(), may_begin=lambda: True, report=lambda fault: None)
+    loop = JobLoop(Script(), may_begin=lambda: True, report=lambda fault: None)
     loop.stop()
     assert loop.join(0)

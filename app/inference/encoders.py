@@ -1,0 +1,50 @@
+"""The encoders of the models whose weights are here, each loaded when it is first needed."""
+
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from models import weights
+from models.face.encode import FaceEncoder, Precision, choose_precision
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A model by its parts, ready to encode; terms: under which it may be used."""
+
+    name: str
+    flip: bool
+    terms: str
+    precision: Precision
+    encoder: FaceEncoder
+
+
+class Encoders:
+    """Encoders by model id, on one device. Thread-safe: one loads while others wait for it.
+
+    precision: as `choose_precision` takes it, measured anew for each model.
+    """
+
+    def __init__(self, *, device: str, precision: str) -> None:
+        self._device, self._precision = device, precision
+        self._lock = threading.Lock()
+        self._loaded: dict[str, Known] = {}
+
+    def of(self, model_id: str) -> Known:
+        """That model; seconds the first time. Raises WeightsError where its weights are not here, or are damaged."""
+        with self._lock:
+            if model_id not in self._loaded:
+                self._loaded[model_id] = self._load(*weights.named(model_id))
+            return self._loaded[model_id]
+
+    def keep_only(self, model_ids: Collection[str | None]) -> None:
+        """Lets go of all others; who still encodes with one keeps it until then."""
+        with self._lock:
+            self._loaded = {id_: known for id_, known in self._loaded.items() if id_ in model_ids}
+
+    def _load(self, name: str, flip: bool) -> Known:
+        chosen = choose_precision(
+            lambda: weights.load_encoder(name), weights.sample_crops(), device=self._device, wanted=self._precision
+        )
+        encoder = FaceEncoder(weights.load_encoder(name), device=self._device, precision=chosen.dtype, flip=flip)
+        return Known(name, flip, weights.terms(name), chosen, encoder)
