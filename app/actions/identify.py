@@ -32,11 +32,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Who one face is; `candidates` are the closest persons, for callers who may see them."""
+    """Who one face is; `candidates` are the closest persons, for callers who may see them.
+
+    probability: that the person named is the right one; None where nobody is named, or the calibration does not say.
+    """
 
     face: Face
     decision: Recognized | NotRecognized
     candidates: tuple[Candidate, ...]
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Identify:
         self._refuse_unknown(question, within)  # it may have been removed while the picture was read
         persons, templates = self.gallery.size(question.gallery)
         point = self._point(max(persons, templates), question)
-        answers = tuple(self._answer(face, point, question) for face in faces)
+        answers = tuple(self._answer(face, point, question, max(persons, templates)) for face in faces)
         searched = time.perf_counter()
         timings = Timings.of((reading.times,), search_s=searched - searching, total_s=searched - began)
         found = Identified(answers, point, question.gallery, persons, templates, seq, timings)
@@ -100,7 +104,7 @@ class Identify:
             compared, question.target_fpir, accept_extrapolated=question.accept_extrapolated
         )
 
-    def _answer(self, face: Face, point: OperatingPoint, question: Question) -> Answer:
+    def _answer(self, face: Face, point: OperatingPoint, question: Question, compared: int) -> Answer:
         vector = embedding(face)
         if vector is None:
             return Answer(face, NotRecognized(None, None, "below_threshold"), ())
@@ -114,7 +118,10 @@ class Identify:
             quality_floor=self.quality_floor,
             min_quality=question.min_quality,
         )
-        return Answer(face, answer, tuple(ranked[: question.top_k]))
+        likely = None
+        if isinstance(answer, Recognized):
+            likely = self.calibration.chance_of_person(answer.candidate.similarity, compared)
+        return Answer(face, answer, tuple(ranked[: question.top_k]), likely)
 
 
 def _faces(reading: Reading, question: Question) -> tuple[Face, ...]:

@@ -109,7 +109,7 @@ def build_parts(settings: Settings, log: Log | None = None) -> Parts:
 
     try:
         _refuse_another_model(store, reader.model_id)
-        points = shipped.load(settings.model, reader.model_id)
+        points = shipped.load(settings.model, reader.model_id, settings.home)
         replicas = Replicas(settings.replica_urls, store, report)
         gallery = _gallery(settings, store, points, report, replicas)
     except Misconfigured:
