@@ -8,6 +8,7 @@
     │   ├── FaceRefused              NoFace · SeveralFaces(boxes) · PoorQuality(reasons)
     │   ├── InvalidField(field)      a value outside what the field allows
     │   ├── UnsupportedTarget(least) an error rate that the calibration does not support
+    │   ├── SampleTooSmall(needed)   too few people to calibrate on
     │   ├── Conflict                 PersonExists · GalleryExists · DuplicatePerson(lookalikes) · NotSamePerson
     │   │                            IdempotencyConflict · InProgress · CannotUndo(obstacles) · LastAdminKey
     │   │                            AlreadyServed · LeavesBehind(persons, first)
@@ -121,6 +122,14 @@ class UnsupportedTarget(Refused):
         super().__init__(detail)
         self.kind = kind
         self.least = least
+
+
+class SampleTooSmall(Refused):
+    """Too few people to calibrate on."""
+
+    def __init__(self, needed: int, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.needed = needed
 
 
 class Conflict(Refused):

@@ -6,7 +6,9 @@
     │   ├── UnsupportedMedia       no format that we read
     │   ├── TooManyBytes           more bytes than the limit
     │   └── TooManyPixels          more pixels or frames than the limit
-    └── WeightsError               the weights are missing, changed, or of another network
+    ├── WeightsError               the weights are missing, changed, or of another network
+    ├── SampleTooSmall(needed)     too few people to calibrate on
+    └── ExtraMissing               a package that only an optional extra installs
 
 A picture without a face is no error here: it is an empty list.
 """
@@ -38,3 +40,15 @@ class TooManyPixels(ImageError):
 
 class WeightsError(LibraryError):
     """The weights are missing, changed or of another network: install the distribution again."""
+
+
+class ExtraMissing(LibraryError):
+    """A package that only an optional extra installs is not there."""
+
+
+class SampleTooSmall(LibraryError):
+    """Too few people, or too few with two photos, to calibrate on."""
+
+    def __init__(self, detail: str, needed: int) -> None:
+        super().__init__(detail)
+        self.needed = needed

@@ -33,11 +33,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Who one face is; `candidates` are the closest persons, for callers who may see them."""
+    """Who one face is; `candidates` are the closest persons, for callers who may see them.
+
+    probability: that the person named is the right one; None where nobody is named, or the calibration does not say.
+    """
 
     face: Face
     decision: Recognized | NotRecognized
     candidates: tuple[Candidate, ...]
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Identify:
         point = self._point(max(persons, templates), question)
         if point.model_id != reading.model_id:
             raise ModelChanged
-        answers = tuple(self._answer(face, point, question) for face in faces)
+        answers = tuple(self._answer(face, point, question, max(persons, templates)) for face in faces)
         searched = time.perf_counter()
         timings = Timings.of((reading.times,), search_s=searched - searching, total_s=searched - began)
         found = Identified(answers, point, question.gallery, persons, templates, seq, timings)
@@ -107,7 +111,7 @@ class Identify:
             compared, question.target_fpir, accept_extrapolated=question.accept_extrapolated
         )
 
-    def _answer(self, face: Face, point: OperatingPoint, question: Question) -> Answer:
+    def _answer(self, face: Face, point: OperatingPoint, question: Question, compared: int) -> Answer:
         vector = embedding(face)
         if vector is None:
             return Answer(face, NotRecognized(None, None, "below_threshold"), ())
@@ -123,7 +127,10 @@ class Identify:
             quality_floor=self.quality_floor,
             min_quality=question.min_quality,
         )
-        return Answer(face, answer, tuple(ranked[: question.top_k]))
+        likely = None
+        if isinstance(answer, Recognized):
+            likely = self.calibration.chance_of_person(answer.candidate.similarity, compared)
+        return Answer(face, answer, tuple(ranked[: question.top_k]), likely)
 
 
 def _faces(reading: Reading, question: Question) -> tuple[Face, ...]:

@@ -35,7 +35,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The answer; `person_id` is the claimed one, or None where two pictures were compared."""
+    """The answer; `person_id` is the claimed one, or None where two pictures were compared.
+
+    probability: that both are one person, where half of all comparisons are rightful; None where nothing was compared,
+    or the calibration does not say.
+    """
 
     answer: Match | NoMatch
     point: OperatingPoint
@@ -43,6 +47,7 @@ class Verified:
     person_id: str | None
     index_seq: int
     timings: Timings
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ class VerifyPerson:
             min_quality=asked.min_quality,
         )
         timings = Timings.of((reading.times,), search_s=searched - searching, total_s=time.perf_counter() - began)
-        verified = Verified(answer, point, (face,), person_id, seq, timings)
+        likely = self.calibration.chance_of_match(answer.similarity)
+        verified = Verified(answer, point, (face,), person_id, seq, timings, likely)
         self.trail.note(entries.of_verification(verified, self.clock.now()))
         return verified
 
@@ -135,7 +141,8 @@ class VerifyPair:
         )
         times = tuple(reading.times for reading in readings)
         timings = Timings.of(times, search_s=0.0, total_s=time.perf_counter() - began)
-        verified = Verified(answer, point, faces, None, self.gallery.catch_up(), timings)
+        likely = self.calibration.chance_of_match(answer.similarity)
+        verified = Verified(answer, point, faces, None, self.gallery.catch_up(), timings, likely)
         self.trail.note(entries.of_verification(verified, self.clock.now()))
         return verified
 

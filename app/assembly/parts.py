@@ -120,10 +120,10 @@ def build_parts(settings: Settings, log: Log | None = None) -> Parts:
         store.close()
 
     try:
-        serving = Serving(reader, shipped.load(name, served.model_id), report)
+        serving = Serving(reader, shipped.load(name, served.model_id, settings.home), report, settings.home)
         if wanted != served.model_id:
             # What cannot be served once it was embedded is told before, and not at the cut-over.
-            shipped.load(settings.model, wanted)
+            shipped.load(settings.model, wanted, settings.home)
             report(
                 f"{wanted} is wanted, and {served.model_id} is served until `onelook reembed`, or POST /reembeddings, "
                 "has embedded the templates anew"

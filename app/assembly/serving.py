@@ -1,6 +1,7 @@
 """The model that is served, as this process has it: the reader and the operating points change together."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from app.domain.model import Served
@@ -18,10 +19,15 @@ class Readers(Protocol):
 
 
 class Serving:
-    """What follows a cut-over, told by the gallery before it searches among the new templates. Thread-safe."""
+    """What follows a cut-over, told by the gallery before it searches among the new templates. Thread-safe.
 
-    def __init__(self, reader: Readers, first: Calibration, report: Callable[[str], object]) -> None:
-        self._reader, self._points, self._report = reader, first, report
+    home: where operating points of its own may lie.
+    """
+
+    def __init__(
+        self, reader: Readers, first: Calibration, report: Callable[[str], object], home: Path | None = None
+    ) -> None:
+        self._reader, self._points, self._report, self._home = reader, first, report, home
         #: The points of the model that is served, whichever that is when they are asked for.
         self.points = calibration.following(lambda: self._points)
 
@@ -30,7 +36,7 @@ class Serving:
         points = self._points
         if served.model_id != points.model_id:
             try:
-                points = calibration.of_model(served.model_id)
+                points = calibration.of_model(served.model_id, self._home)
             except Misconfigured as e:
                 raise NotReady(f"{served.model_id} is served now, and {e.detail}") from e
         self._reader.serve(served)

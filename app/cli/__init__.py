@@ -4,18 +4,25 @@ import typer
 
 from app.cli import (
     audit,
+    augmentations,
     backing_up,
+    blend,
+    calibrate,
     detect,
     doctor,
+    embed,
     enroll,
     evaluate,
+    explain,
     identify,
     keys,
     migrate,
+    promise,
     reembed,
     retain,
     serve,
     share,
+    train,
     verify,
 )
 from app.cli.plainly import Plainly
@@ -36,11 +43,18 @@ for verb in (
     verify.verify,
     identify.identify,
     detect.detect,
+    explain.explain,
+    embed.embed,
     doctor.doctor,
     backing_up.backup,
     backing_up.restore,
     reembed.reembed,
     retain.retain,
+    calibrate.calibrate,
+    promise.promise,
+    train.train,
+    augmentations.augmentations,
+    blend.blend,
 ):
     app.command()(verb)
 app.command(share.VERB, hidden=True)(share.serve_share)

@@ -36,7 +36,7 @@ def duplicates(
         if model_id is None:
             typer.echo("nobody is enrolled")
             return
-        find = FindDuplicates(store, calibration.of_model(model_id))
+        find = FindDuplicates(store, calibration.of_model(model_id, settings.home))
         found = find(target_fmr=target_fmr, accept_extrapolated=accept_extrapolated, gallery=gallery, limit=limit)
     table = Table("what", "similarity", "person", "person", "template", "template")
     for finding in found.items:

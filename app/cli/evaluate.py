@@ -12,6 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.cli import evaluate_report
+from app.cli.comparing import PlotsOption, wide_console
+from app.cli.contenders import ModelOption
+from app.cli.evaluate_doors import doors
+from app.cli.evaluate_models import folder, lfw_models
 from app.cli.photos import OpenReader, read_photos, serving_reader
 from app.domain import operating_point as domain
 from app.settings import Settings
@@ -19,15 +24,17 @@ from models.measure.calibrate import calibrate
 from models.measure.lfw import person_of, read_protocol
 from models.measure.lfw_figures import Figure, Lfw, lfw_figures, served_figures
 from models.measure.operating_points import Calibration, Point, as_text, read_calibrations, write_calibrations
+from models.measure.side_by_side import rate
 
 app = typer.Typer(help="Measure how well faces are told apart.", no_args_is_help=True)
+app.command()(folder)
+app.command()(doors)
+app.command()(evaluate_report.report)
 
 DATA = Path("../shared/data/lfw")
 CACHES = Path("build/readings")
 SAMPLE_NAME = "LFW, View 1, test part (peopleDevTest.txt)"
 SEED = 1
-LEAST_WIDTH = 150
-LEAST_PERCENT = 1e-3  # smaller rates are written as powers of ten
 
 DataOption = Annotated[Path, typer.Option("--data", help="folder of LFW: a folder a person, and the protocol files")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="read every photo again, whatever was kept")]
@@ -40,9 +47,17 @@ def lfw(
     cache: Annotated[Path | None, typer.Option(help="readings are kept in this .npz; it holds embeddings")] = None,
     fresh: FreshOption = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="write the figures there too")] = None,
+    models: ModelOption = None,
+    plots: PlotsOption = None,
 ) -> None:
-    """View 2, the open set, all pairs, and the rates at the thresholds that are served, each with its counts."""
-    settings, console = Settings.read(), _console()
+    """View 2, the open set, all pairs, and the rates at the thresholds that are served, each with its counts.
+
+    With --model, or --plots: any encoders side by side, without the thresholds that are served.
+    """
+    if models or plots:
+        lfw_models(data, models, flip=flip, fresh=fresh, json_file=json_file, plots=plots)
+        return
+    settings, console = Settings.read(), wide_console()
     flip = settings.flip_averaging if flip is None else flip
     model_id, shipped = _shipped(settings, flip=flip)
     cache = cache or CACHES / f"{model_id}.npz"
@@ -64,7 +79,7 @@ def operating_points(
     write: Annotated[bool, typer.Option("--write", help="write the file that is shipped beside the weights")] = False,
 ) -> None:
     """Measures the thresholds that are served, without and with flip averaging, on the people of View 1's test part."""
-    settings, console = Settings.read(), _console()
+    settings, console = Settings.read(), wide_console()
     measured: list[Calibration] = []
     for flip in (False, True):
         model_id, shipped = _shipped(settings, flip=flip)
@@ -137,8 +152,8 @@ def print_figures(console: Console, figures: Sequence[Figure]) -> None:
         table = Table("measure", "rate", "count", "95 %", "note", title=section, title_justify="left")
         for row in rows:
             count = "" if row.count is None else f"{row.count} of {row.of}"
-            interval = "" if row.interval is None else " .. ".join(map(_rate, row.interval))
-            table.add_row(row.measure, _rate(row.value), count, interval, row.note)
+            interval = "" if row.interval is None else " .. ".join(map(rate, row.interval))
+            table.add_row(row.measure, rate(row.value), count, interval, row.note)
         console.print(table)
 
 
@@ -147,15 +162,10 @@ def print_points(console: Console, measured: Calibration, title: str) -> None:
     names = ("point", "threshold", "support", "found", "95 %", "misses", "people", "impostors", "genuine")
     table = Table(*names, title=f"{measured.model_id}, {title}", title_justify="left")
     for p in _points(measured):
-        interval = " .. ".join(map(_rate, p.interval))
+        interval = " .. ".join(map(rate, p.interval))
         counts = (str(p.persons), str(p.impostors), str(p.genuine))
-        table.add_row(p.name, f"{p.threshold:.6f}", p.support, _rate(p.measured), interval, _rate(p.miss), *counts)
+        table.add_row(p.name, f"{p.threshold:.6f}", p.support, rate(p.measured), interval, rate(p.miss), *counts)
     console.print(table)
-
-
-def _console() -> Console:
-    # Tables have more columns than a pipe's 80; a cut-off count would be worse than a long line.
-    return Console(width=max(Console().width, LEAST_WIDTH))
 
 
 def _shipped(settings: Settings, *, flip: bool) -> tuple[str, Path]:
@@ -182,10 +192,6 @@ def _serving(points: Calibration) -> Callable[[int], Point]:
 
 def _points(calibration: Calibration) -> list[Point]:
     return [*calibration.verification, *calibration.identification]
-
-
-def _rate(value: float) -> str:
-    return f"{value:.2%}" if value >= LEAST_PERCENT or value == 0 else f"{value:.2e}"
 
 
 @contextmanager

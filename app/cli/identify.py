@@ -9,7 +9,7 @@ from rich.text import Text
 
 from app.cli.home import open_desk, photo
 from app.cli.plainly import shown
-from app.cli.verify import PhotoArgument, about
+from app.cli.verify import PhotoArgument, about, tell_chance
 from app.settings import Settings
 
 
@@ -37,6 +37,7 @@ def identify(
         best = answer.decision.candidate
         typer.echo(f"recognized: {shown(best.person.name)} ({best.person.id})")
         typer.echo(f"similarity {best.similarity:.4f}, {about(identified.point)}")
+        tell_chance(answer.probability, "where half of the searches are by somebody enrolled")
     else:
         typer.echo(f"not recognized ({answer.decision.reason})")
         typer.echo(about(identified.point))

@@ -70,8 +70,9 @@ def calibration(settings: Settings) -> Finding:
     from app.inference import calibration as shipped
     from models.weights import model_id
 
-    points = shipped.load(settings.model, model_id(settings.model, flip=settings.flip_averaging))
-    return ok(f"{len(points.verification)} thresholds for 1:1, {len(points.identification)} for 1:K")
+    points = shipped.load(settings.model, model_id(settings.model, flip=settings.flip_averaging), settings.home)
+    whose = f"of this home's own photos ({points.sample})" if points.own else "as shipped"
+    return ok(f"{len(points.verification)} thresholds for 1:1, {len(points.identification)} for 1:K, {whose}")
 
 
 def templates(settings: Settings) -> Finding:

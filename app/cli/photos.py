@@ -22,7 +22,7 @@ OpenReader = Callable[[], AbstractContextManager[FaceReader]]
 def read_photos(
     folder: Path,
     paths: Sequence[str],
-    cache: Path,
+    cache: Path | None,
     model_id: str,
     open_reader: OpenReader,
     console: Console,
@@ -31,10 +31,11 @@ def read_photos(
 ) -> Readings:
     """The readings of those photos: from the cache where the file is unchanged, else read now and kept.
 
-    paths are relative to the folder. `fresh`: read all of them now. A stop in between costs at most 512 photos.
+    paths are relative to the folder. `fresh`: read all of them now. A stop in between costs at most 512 photos. Without
+    a cache nothing is kept on disk: readings hold embeddings.
     Raises FileNotFoundError for a missing photo, ValueError for a cache of another model or a damaged one.
     """
-    readings = Readings(model_id) if fresh else Readings.load(cache, model_id)
+    readings = Readings(model_id) if fresh or cache is None else Readings.load(cache, model_id)
     missing = readings.missing(folder, paths)
     console.print(f"{model_id}: {len(paths)} photos, {len(paths) - len(missing)} of them read before")
     if not missing:
@@ -52,7 +53,8 @@ def read_photos(
             for path, reading in zip(some, answers, strict=True):
                 readings.put(path, reading)
                 bar.advance(task)
-            readings.save(cache)
+            if cache is not None:
+                readings.save(cache)
     return readings
 
 

@@ -43,6 +43,13 @@ def verify(
     typer.echo("match" if isinstance(answer, Match) else f"no match ({answer.reason})")
     similarity = "none" if answer.similarity is None else f"{answer.similarity:.4f}"
     typer.echo(f"similarity {similarity}, {about(verified.point)}")
+    tell_chance(verified.probability, "where half of all comparisons are rightful")
+
+
+def tell_chance(chance: float | None, prior: str) -> None:
+    """Prints how likely a match is right, where that was calibrated. Rounded down: none is certain."""
+    if chance is not None:
+        typer.echo(f"probability {int(chance * 10_000) / 10_000:.4f}, {prior}")
 
 
 def about(point: "OperatingPoint") -> str:

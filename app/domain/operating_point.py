@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from app.domain.likelihood import Likelihood
 from app.errors import UnsupportedTarget
 
 MEASURED, EXTRAPOLATED, OUTGROWN = "measured", "extrapolated", "outgrown"
@@ -34,11 +35,28 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """All operating points measured for one model."""
+    """All operating points measured for one model.
+
+    between: 1:K points at targets between those of `identification`, for promises; likelihood: what a similarity says
+    of a match, None until that was fitted; sample: what all of it was measured on; own: whether the photos were this
+    home's own, and not those of what is shipped.
+    """
 
     model_id: str
     verification: tuple[OperatingPoint, ...]
     identification: tuple[OperatingPoint, ...]
+    between: tuple[OperatingPoint, ...] = ()
+    likelihood: Likelihood | None = None
+    sample: str = ""
+    own: bool = False
+
+    def chance_of_match(self, similarity: float | None) -> float | None:
+        """1:1: how likely both are one person; None where that was never fitted, or for no similarity."""
+        return None if self.likelihood is None else self.likelihood.of_match(similarity)
+
+    def chance_of_person(self, similarity: float | None, compared: int) -> float | None:
+        """1:K: how likely the closest of so many is the right person; None as above."""
+        return None if self.likelihood is None else self.likelihood.of_person(similarity, compared)
 
     def for_verification(self, target: float | None = None, *, accept_extrapolated: bool = False) -> OperatingPoint:
         """The point for 1:1; without a target the tightest measured one. Raises UnsupportedTarget."""

@@ -141,6 +141,11 @@ def distance_of(similarity: float | None) -> float | None:
     return None if similarity is None else closeness_of(distance(similarity))
 
 
+def probability_of(chance: float | None) -> float | None:
+    """A chance to six digits, never 0 and never 1: no sample says so much."""
+    return None if chance is None else min(max(round(chance, 6), 1e-6), 1 - 1e-6)
+
+
 def quality_body(quality: Quality) -> QualityBody:
     """Two digits more than the numbers are good for."""
     return {

@@ -21,6 +21,7 @@ from app.routes.answers import (
     distance_of,
     face_body,
     point_body,
+    probability_of,
     timings_body,
     who_body,
 )
@@ -63,6 +64,8 @@ class ResultBody(TypedDict):
     """One face's answer; nobody is named, and no closeness shown, unless recognized or for a key with `candidates`.
 
     margin: how much closer than the second person; null without `candidates`, for it tells how close a rival is.
+    probability: that the person named is the right one, where half of the searches are by somebody enrolled, each as
+    often as any other; null where nobody is named, and until that is calibrated.
     """
 
     decision: str
@@ -159,7 +162,7 @@ def _result(one: Answer, threshold: float, key: Key) -> ResultBody:
         "person": None if person is None else who_body(person),
         "similarity": closeness_of(similarity),
         "distance": distance_of(similarity),
-        "probability": None,
+        "probability": probability_of(one.probability),
         "threshold": threshold,
         "margin": closeness_of(margin),
         "candidates": [

@@ -81,6 +81,7 @@ TABLE: Mapping[type[OnelookError], tuple[int, str]] = {
     errors.SeveralFaces: (422, "several_faces"),
     errors.PoorQuality: (422, "poor_quality"),
     errors.UnsupportedTarget: (422, "unsupported_target"),
+    errors.SampleTooSmall: (422, "sample_too_small"),
     IfMatchRequired: (428, "if_match_required"),
     errors.RateLimited: (429, "rate_limited"),
     errors.LockedOut: (429, "locked_out"),
@@ -128,6 +129,7 @@ TITLES = {
     "several_faces": "More than one face",
     "poor_quality": "The face is not good enough",
     "unsupported_target": "An error rate without evidence",
+    "sample_too_small": "Too few people to calibrate on",
     "if_match_required": "If-Match is needed",
     "rate_limited": "The key asks too much",
     "locked_out": "Too many bad keys",
@@ -232,6 +234,13 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
     return problem_of(refusal, request.scope["onelook"].request_id)
 
 
+# Members that are called as the error's own fields are.
+_AS_THEY_ARE: Mapping[type[OnelookError], tuple[str, ...]] = {
+    errors.UnsupportedTarget: ("kind", "least"),
+    errors.SampleTooSmall: ("needed",),
+}
+
+
 def _members(error: OnelookError, *, may_name_people: bool) -> dict[str, Any]:
     match error:
         case errors.InvalidField():
@@ -240,8 +249,8 @@ def _members(error: OnelookError, *, may_name_people: bool) -> dict[str, Any]:
             return {"boxes": [[round(float(x), 1) for x in box] for box in error.boxes]}
         case errors.PoorQuality():
             return {"reasons": [{"reason": r.reason, "advice": r.advice} for r in error.reasons]}
-        case errors.UnsupportedTarget():
-            return {"kind": error.kind, "least": error.least}
+        case errors.UnsupportedTarget() | errors.SampleTooSmall():
+            return {name: getattr(error, name) for name in _AS_THEY_ARE[type(error)]}
         case errors.OutOfScope():
             return {"scope": error.scope}
         case errors.UnknownPerson():

@@ -19,6 +19,7 @@ from app.routes.answers import (
     distance_of,
     face_body,
     point_body,
+    probability_of,
     timings_body,
 )
 from app.routes.described import refusals
@@ -41,7 +42,10 @@ FORM = ImageForm(
 
 
 class VerifyBody(TypedDict):
-    """The decision; similarity and distance are null below the threshold for a key without `candidates`."""
+    """The decision; similarity, distance and probability are null below the threshold without `candidates`.
+
+    probability: that both are one person, where half of all comparisons are rightful; null until that is calibrated.
+    """
 
     decision: str
     similarity: float | None
@@ -96,7 +100,7 @@ def _body(verified: Verified, key: Key) -> VerifyBody:
         "decision": "match" if matched else "no_match",
         "similarity": closeness_of(shown),
         "distance": distance_of(shown),
-        "probability": None,
+        "probability": None if shown is None else probability_of(verified.probability),
         "threshold": verified.point.threshold,
         "operating_point": point_body(verified.point),
         "person_id": verified.person_id,

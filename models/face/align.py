@@ -30,15 +30,19 @@ def similarity_transform(source: NDArray[np.floating], target: NDArray[np.floati
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
 
 
-def align(picture: Pixels, landmarks: NDArray[np.floating]) -> Pixels:
-    """The face of uint8 (H, W, 3) with landmarks (5, 2) in pixels -> uint8 (112, 112, 3); black beyond the picture."""
-    forward = similarity_transform(landmarks.astype(np.float64), TEMPLATE)
+def align(picture: Pixels, landmarks: NDArray[np.floating], *, margin: int = 0) -> Pixels:
+    """The face of uint8 (H, W, 3) with landmarks (5, 2) in pixels -> uint8 (112, 112, 3); black beyond the picture.
+
+    margin: so many more pixels on each side, at the same scale.
+    """
+    side = CROP_PX + 2 * margin
+    forward = similarity_transform(landmarks.astype(np.float64), TEMPLATE + margin)
     rotation, shift = forward[:, :2], forward[:, 2]
     back = np.linalg.inv(rotation) if abs(np.linalg.det(rotation)) > 1e-12 else np.eye(2)  # crop -> picture
-    corners = (np.array([(0, 0), (CROP_PX, 0), (0, CROP_PX), (CROP_PX, CROP_PX)]) - shift) @ back.T
+    corners = (np.array([(0, 0), (side, 0), (0, side), (side, side)]) - shift) @ back.T
     part, origin = _part_of(picture, corners)
     if part is None:
-        return np.zeros((CROP_PX, CROP_PX, 3), np.uint8)
+        return np.zeros((side, side, 3), np.uint8)
     image = Image.fromarray(part)
     scale = float(np.hypot(back[0, 0], back[1, 0]))  # picture pixels per crop pixel
     reduce = int(scale) if scale >= REDUCE_FROM else 1
@@ -48,7 +52,7 @@ def align(picture: Pixels, landmarks: NDArray[np.floating]) -> Pixels:
     offset = (-(back @ shift) - back @ np.array([0.5, 0.5]) + 0.5 - origin) / reduce
     back = back / reduce
     coefficients = (back[0, 0], back[0, 1], offset[0], back[1, 0], back[1, 1], offset[1])
-    crop = image.transform((CROP_PX, CROP_PX), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+    crop = image.transform((side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
     return np.asarray(crop)
 
 

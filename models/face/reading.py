@@ -12,6 +12,7 @@ from models.face.detect import Face, Network, detect, prominence
 from models.face.encode import FaceEncoder, Vectors
 from models.face.frozen import frozen
 from models.face.quality import Quality, assess
+from models.face.second_look import look_again
 from models.image import Pixels, decode
 
 # No picture of a door shows more; a contact sheet of thousands would take minutes and gigabytes.
@@ -63,9 +64,18 @@ class FaceChain:
         the main one) are left out.
         """
         began = time.perf_counter()
-        picture = decode(image, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
+        picture = self.decode(image)
+        return self.find_in(picture, thorough=thorough, decode_s=time.perf_counter() - began)
+
+    def decode(self, image: bytes) -> Pixels:
+        """The picture, uint8 (H, W, 3), under the limits of this chain. Raises the ImageError tree."""
+        return decode(image, max_bytes=self._max_bytes, max_pixels=self._max_pixels)
+
+    def find_in(self, picture: Pixels, *, thorough: bool = False, decode_s: float = 0.0) -> Found:
+        """What `find` does with a picture uint8 (H, W, 3) that was decoded in so many seconds."""
         decoded = time.perf_counter()
         faces = detect(self._detector, picture, thorough=thorough, device=self._device)
+        faces = faces or look_again(self._detector, picture, device=self._device)
         height, width = picture.shape[:2]
         faces = faces[:MOST_FACES]
         if not thorough:
@@ -76,7 +86,7 @@ class FaceChain:
             crop = align(picture, face.landmarks)
             found.append(FoundFace(face, assess(face, crop, width, height), crop))
         ended = time.perf_counter()
-        return Found(width, height, tuple(found), decoded - began, detected - decoded, ended - detected)
+        return Found(width, height, tuple(found), decode_s, detected - decoded, ended - detected)
 
     def encode(self, crops: Sequence[Pixels]) -> Vectors:
         """Crops uint8 (112, 112, 3) -> float32 (n, 128), rows of unit length."""

@@ -5,7 +5,7 @@ template, people weigh the same, and a face that is missing is missed. `measured
 people supports the rate; a decade further a fitted tail speaks, labelled `extrapolated`; beyond that there is no point.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -15,12 +15,15 @@ from models.measure.all_pairs import genuine_pairs, impostor_pairs
 from models.measure.comparisons import Comparisons, rate_interval
 from models.measure.extrapolate import LONGEST_TAIL, extrapolated
 from models.measure.intervals import Interval
+from models.measure.likelihood import choose
 from models.measure.operating_points import EXTRAPOLATED, MEASURED, Calibration, Origin, Point
 from models.measure.sample import Sample
-from models.measure.splits import draw_splits
+from models.measure.splits import Splits, draw_splits
 
 FMR_TARGETS = (1e-2, 1e-3, 1e-4, 1e-5)
 FPIR_TARGETS = (0.1, 0.01, 0.001)
+# So that a promise need not be ten times as strict as it was meant.
+BETWEEN_TARGETS = (0.05, 0.02, 0.005, 0.002, 0.0005, 0.0002)
 GALLERY_SIZES = (10, 30, 100, 300, 1000)
 
 LEAST_MATCHED = 30
@@ -55,6 +58,8 @@ def calibrate(
     if sample.photos_each().max() < 2:
         raise ValueError("nobody in the sample has two photos: what would be missed cannot be measured")
     sizes = [size for size in sizes if sample.persons - size >= LEAST_STRANGERS]
+    searched = {s: draw_splits(sample, s, np.random.default_rng([seed, 2, s]), splits=splits) for s in sizes}
+    chosen = choose(sample, seed=seed)
     return Calibration(
         model_id=model_id,
         sample=Origin(
@@ -66,7 +71,9 @@ def calibrate(
             seed=seed,
         ),
         verification=tuple(_verification(sample, model_id, seed)),
-        identification=tuple(p for size in sizes for p in _identification(sample, model_id, seed, size, splits)),
+        identification=_at_sizes(searched, FPIR_TARGETS, model_id, [seed, 3]),
+        between=_at_sizes(searched, BETWEEN_TARGETS, model_id, [seed, 4]),
+        likelihood=None if chosen is None else chosen.likelihood,
     )
 
 
@@ -113,15 +120,20 @@ def _verification(sample: Sample, model_id: str, seed: int) -> list[Point]:
     ]
 
 
-def _identification(sample: Sample, model_id: str, seed: int, size: int, splits: int | None) -> list[Point]:
-    searches = draw_splits(sample, size, np.random.default_rng([seed, 2, size]), splits=splits)
+def _at_sizes(
+    searched: Mapping[int, Splits], targets: Sequence[float], model_id: str, seed: list[int]
+) -> tuple[Point, ...]:
+    every = (_identification(searches, targets, model_id, [*seed, size]) for size, searches in searched.items())
+    return tuple(point for points in every for point in points)
 
+
+def _identification(searches: Splits, targets: Sequence[float], model_id: str, seed: list[int]) -> list[Point]:
     def supported(choice: _Choice) -> bool:
         return fpir_supported(choice.target, searches.independent)
 
     return [
         Point(
-            name=f"fpir-{_plain(choice.target)}-of-{size}",
+            name=f"fpir-{_plain(choice.target)}-of-{searches.gallery_size}",
             kind="fpir",
             target=choice.target,
             threshold=choice.threshold,
@@ -131,11 +143,11 @@ def _identification(sample: Sample, model_id: str, seed: int, size: int, splits:
             persons=searches.people,
             impostors=len(searches.answers.closest),
             genuine=len(searches.answers.own),
-            gallery_size=size,
+            gallery_size=searches.gallery_size,
             miss=_rounded(searches.miss(choice.threshold)),
             model_id=model_id,
         )
-        for choice in _choose(searches, FPIR_TARGETS, supported, [seed, 3, size])
+        for choice in _choose(searches, targets, supported, seed)
     ]
 
 

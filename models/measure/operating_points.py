@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from models.measure.intervals import Interval
+from models.measure.likelihood import Likelihood, Trial
 
 MEASURED, EXTRAPOLATED = "measured", "extrapolated"
 
@@ -49,12 +50,18 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """All operating points of one model on one sample."""
+    """All operating points of one model on one sample.
+
+    between: 1:K points at targets between those of `identification`, for promises; likelihood: what a similarity says
+    of a match, None where too few people came twice. Files of earlier versions have neither.
+    """
 
     model_id: str
     sample: Origin
     verification: tuple[Point, ...]
     identification: tuple[Point, ...]
+    between: tuple[Point, ...] = ()
+    likelihood: Likelihood | None = None
 
 
 def write_calibrations(file: Path, calibrations: Iterable[Calibration]) -> None:
@@ -83,7 +90,14 @@ def _calibration(held: dict[str, Any]) -> Calibration:
         sample=Origin(**held["sample"]),
         verification=tuple(_point(p) for p in held["verification"]),
         identification=tuple(_point(p) for p in held["identification"]),
+        between=tuple(_point(p) for p in held.get("between", ())),
+        likelihood=_likelihood(held["likelihood"]) if held.get("likelihood") else None,
     )
+
+
+def _likelihood(held: dict[str, Any]) -> Likelihood:
+    knots = tuple((float(at), float(odds)) for at, odds in held["knots"])
+    return Likelihood(**{**held, "knots": knots, "trials": tuple(Trial(**trial) for trial in held["trials"])})
 
 
 def _point(held: dict[str, Any]) -> Point:

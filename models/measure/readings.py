@@ -36,6 +36,9 @@ class Readings:
     def __len__(self) -> int:
         return len(self._by_path)
 
+    def __contains__(self, path: object) -> bool:
+        return path in self._by_path
+
     def __getitem__(self, path: str) -> PhotoReading:
         return self._by_path[path]
 

@@ -56,11 +56,22 @@ def named(model_id_: str) -> tuple[str, bool]:
     raise WeightsError(f"the weights of {model_id_} are not here: install the version that had them")
 
 
-def load_encoder(name: str = "sface") -> Encoder:
-    """The encoder `name` in float32, in evaluation mode, norms not folded. Raises WeightsError. Read-only."""
-    network = Encoder()
-    network.load_state_dict(_float32(FOLDER / f"{name}.safetensors"))
+def load_encoder(name: str | Path = "sface") -> Encoder:
+    """The encoder in float32, in evaluation mode, norms not folded. Raises WeightsError. Read-only.
+
+    name: of a shipped one, or the path of any safetensors file with weights of the same network.
+    """
+    file, network = file_of(name), Encoder()
+    try:
+        network.load_state_dict(_float32(file))
+    except RuntimeError as e:
+        raise WeightsError(f"{file.name} holds no weights of this network: name a file that `Encoder` can load") from e
     return network.eval()
+
+
+def file_of(name: str | Path) -> Path:
+    """Where the weights of a shipped encoder lie; a path is its own answer."""
+    return name if isinstance(name, Path) else FOLDER / f"{name}.safetensors"
 
 
 def load_detector() -> Detector:
@@ -76,13 +87,16 @@ def sample_crops() -> list[Pixels]:
     return [np.ascontiguousarray(crop) for crop in np.split(strip, strip.shape[1] // CROP_PX, axis=1)]
 
 
-def model_id(name: str = "sface", *, flip: bool = False) -> str:
-    """`<name>-<12 hex digits>`: the digest of the weights and of the preprocessing, flip averaging included."""
+def model_id(name: str | Path = "sface", *, flip: bool = False) -> str:
+    """`<name>-<12 hex digits>`: the digest of the weights and of the preprocessing, flip averaging included.
+
+    A path goes by the name of its file, without the ending.
+    """
     digest = hashlib.sha256()
-    digest.update(_bytes(FOLDER / f"{name}.safetensors"))
+    digest.update(_bytes(file_of(name)))
     digest.update(_bytes(FOLDER / f"{DETECTOR}.safetensors"))  # other landmarks are another alignment
     digest.update(json.dumps({**PREPROCESSING, "flip": flip}, sort_keys=True).encode())
-    return f"{name}-{digest.hexdigest()[:12]}"
+    return f"{file_of(name).stem}-{digest.hexdigest()[:12]}"
 
 
 def _float32(path: Path) -> dict[str, torch.Tensor]:

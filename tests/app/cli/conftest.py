@@ -92,3 +92,26 @@ def make_certificate(folder: Path, lasts: timedelta) -> tuple[Path, Path]:
     key.touch(0o600)
     key.write_bytes(secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return cert, key
+
+
+@pytest.fixture
+def sample_people(tmp_path: Path, samples: Path) -> Path:
+    """A tiny LFW of the sample photos: two people with two photos, of whom one is enrolled in an open set, and one."""
+    photos = {
+        "Barack_Obama": ("obama-2009.jpg", "obama-2012.jpg"),
+        "Eileen_Collins": ("collins.jpg", "collins.jpg"),
+        "Grace_Hopper": ("hopper.jpg",),
+    }
+    folder = tmp_path / "people"
+    for name, files in photos.items():
+        (folder / name).mkdir(parents=True)
+        for number, file in enumerate(files, 1):
+            (folder / name / f"{name}_{number:04d}.jpg").write_bytes((samples / file).read_bytes())
+    lines = [f"{name}\t{len(files)}\n" for name, files in photos.items()]
+    (folder / "people.txt").write_text("".join(["3\n", *lines]))
+    (folder / "peopleDevTest.txt").write_text("".join(["1\n", lines[0]]))
+    genuine = [f"{name}\t1\t2\n" for name in ("Barack_Obama", "Eileen_Collins")]
+    impostors = [f"{name}\t1\tGrace_Hopper\t1\n" for name in ("Barack_Obama", "Eileen_Collins")]
+    pairs = [line for both in zip(genuine, impostors, strict=True) for line in both]
+    (folder / "pairs.txt").write_text("".join(["2\t1\n", *pairs]))
+    return folder

@@ -30,7 +30,7 @@ def test_the_order_of_models_does_not_change_the_bytes() -> None:
 
 def test_a_point_in_the_file_has_the_fields_of_a_point() -> None:
     held = json.loads(as_text([ONE]))["m-1"]
-    assert set(held) == {"model_id", "sample", "verification", "identification"}
+    assert set(held) == {"model_id", "sample", "verification", "identification", "between", "likelihood"}
     assert set(held["verification"][0]) == {f.name for f in fields(Point)}
 
 

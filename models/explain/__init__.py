@@ -1,0 +1,1 @@
+"""Why an encoder says what it says."""
