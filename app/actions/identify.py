@@ -94,6 +94,9 @@ class Identify:
         if point.model_id != reading.model_id:
             raise ModelChanged
         answers = tuple(self._answer(face, point, question, max(persons, templates)) for face in faces)
+        # The probability, too, was asked of what may have changed since.
+        if self.calibration.model_id != reading.model_id:
+            raise ModelChanged
         searched = time.perf_counter()
         timings = Timings.of((reading.times,), search_s=searched - searching, total_s=searched - began)
         found = Identified(answers, point, question.gallery, persons, templates, seq, timings)

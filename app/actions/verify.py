@@ -96,6 +96,8 @@ class VerifyPerson:
         )
         timings = Timings.of((reading.times,), search_s=searched - searching, total_s=time.perf_counter() - began)
         likely = self.calibration.chance_of_match(answer.similarity)
+        if self.calibration.model_id != point.model_id:
+            raise ModelChanged
         verified = Verified(answer, point, (face,), person_id, seq, timings, likely)
         self.trail.note(entries.of_verification(verified, self.clock.now()))
         return verified
@@ -142,6 +144,8 @@ class VerifyPair:
         times = tuple(reading.times for reading in readings)
         timings = Timings.of(times, search_s=0.0, total_s=time.perf_counter() - began)
         likely = self.calibration.chance_of_match(answer.similarity)
+        if self.calibration.model_id != point.model_id:
+            raise ModelChanged
         verified = Verified(answer, point, faces, None, self.gallery.catch_up(), timings, likely)
         self.trail.note(entries.of_verification(verified, self.clock.now()))
         return verified

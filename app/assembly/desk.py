@@ -1,9 +1,11 @@
 """Every action, made once on the parts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from app import ports
 from app.actions.add_template import AddTemplate
@@ -11,6 +13,7 @@ from app.actions.audit import ListAudit, SignHead, VerifyAudit
 from app.actions.authenticate import Authenticate
 from app.actions.batch_item import EnrollItem
 from app.actions.batches import CancelBatch, FindBatch, ListItems
+from app.actions.calibrate import Calibrate
 from app.actions.calibrations import CancelCalibration, RunCalibration, find_calibration, forget_photos
 from app.actions.change_person import ChangePerson
 from app.actions.detect import Detect
@@ -38,8 +41,9 @@ from app.actions.verify import VerifyPair, VerifyPerson
 from app.assembly.parts import Parts
 from app.domain.actor import SERVICE
 from app.domain.audit import Entry
+from app.domain.face import Vector
 from app.domain.job import CALIBRATION, REEMBEDDING
-from app.inference.measuring import measure
+from app.inference import calibration
 from app.routes.budget import ByteBudget
 from app.routes.crew import Crew
 from app.routes.desk import Desk
@@ -72,6 +76,9 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
     tidy_batches = TidyBatches(store, spool, clock, kept, log.warning)
     enroll_item = EnrollItem(store, enroll, add_template, told, log.warning)
     tidy_calibrations = TidyBatches(store, labelled, clock, kept, log.warning, CALIBRATION, forget_photos)
+
+    def measure(faces: Sequence[Vector | None], labels: Sequence[str], name: str, model_id: str) -> dict[str, Any]:
+        return asdict(Calibrate(store, model_id, partial(calibration.keep, settings.home), clock)(faces, labels, name))
 
     def blank_files() -> None:
         tidy_batches.blank_erased()

@@ -1,4 +1,5 @@
 import io
+import json
 import time
 import zipfile
 from dataclasses import replace
@@ -51,6 +52,8 @@ def test_photos_that_are_sent_are_measured_and_deleted(service, photos, settings
     assert (found["model_id"], found["sample"]["people"], found["sample"]["photos"]) == ("model-a", 120, 240)
     assert found["verification"][0]["kind"] == "fmr"
     assert list((settings.home / "calibrations").iterdir()) == []
+    # What `onelook calibrate` writes: the next start takes it.
+    assert list(json.loads((settings.home / "calibration.json").read_text())) == ["model-a"]
     other = service.call("GET", job["urls"]["self"], key=service.key("calibrate"))
     assert (other.status_code, other.json()["code"]) == (404, "unknown_job")
 
@@ -58,8 +61,8 @@ def test_photos_that_are_sent_are_measured_and_deleted(service, photos, settings
 def test_photos_that_carry_no_threshold_fail_with_the_reason(service, pictures):
     sent = service.call("POST", "/calibrations", content=zipped([("a/1.jpg", pictures.of("a"))]), headers=ZIP)
     job = ended(service, sent.json())
-    assert (job["status"], job["error"]["code"], job["calibration"]) == ("failed", "invalid_field", None)
-    assert "two photos" in job["error"]["detail"]
+    assert (job["status"], job["error"]["code"], job["calibration"]) == ("failed", "sample_too_small", None)
+    assert "people are too few" in job["error"]["detail"]
 
 
 def test_the_same_again_is_the_same_job_measured_again(service, photos):
