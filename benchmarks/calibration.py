@@ -1,6 +1,6 @@
 """Whether calibrated rates hold on people never used for calibration, and whether the probability means what it says.
 
-    python -m benchmarks.calibration [--data ../shared/data/lfw ../shared/data/celeba_small] [--halvings 40]
+    python -m benchmarks.calibration [--data ../shared/data/lfw ../shared/data/celeba_small] [--halvings 20]
 
 Of each data set one half of the people calibrates, by a committed rule, and the other half measures.
 """
@@ -38,7 +38,7 @@ def main() -> None:
     """Measures, and reports."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, nargs="+", default=DATA, help="folders with a folder a person")
-    parser.add_argument("--halvings", type=int, default=40, help="random halvings for the share of intervals that hold")
+    parser.add_argument("--halvings", type=int, default=20, help="random halvings for the share of intervals that hold")
     asked = parser.parse_args()
     facts, sets = machine(), []
     for folder in asked.data:

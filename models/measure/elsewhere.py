@@ -42,7 +42,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Subsampled:
-    """One gallery size by repeated subsampling. float64 (repeats,): threshold, stated interval low to high, and fpir."""
+    """One gallery size by repeated subsampling. float64 (repeats,): threshold, interval low to high, and fpir."""
 
     size: int
     target: float
