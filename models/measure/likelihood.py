@@ -13,7 +13,7 @@ import numpy as np
 from models.measure.isotonic import pool_adjacent_violators
 from models.measure.pair_scores import CELLS, MIDDLES, PairScores, pair_scores
 from models.measure.platt import fit_logistic
-from models.measure.sample import Bools, Floats, Sample
+from models.measure.sample import Bools, Floats, Ints, Sample
 
 PRIOR = 0.5
 ISOTONIC, PLATT = "isotonic", "platt"
@@ -163,6 +163,15 @@ def fit_isotonic(scores: PairScores) -> Knots:
 METHODS: Mapping[str, Callable[[PairScores], Knots]] = {ISOTONIC: fit_isotonic, PLATT: fit_platt}
 
 
+def reliability_of(said: Floats, right: Bools, weight: Floats) -> Reliability:
+    """Of single answers: what was said of each, float64 (n,), whether it was right, and what it weighs."""
+    bin_of = _bins(said)
+    every, told, genuine = (
+        np.bincount(bin_of, row, minlength=RELIABILITY_BINS) for row in (weight, weight * said, weight * right)
+    )
+    return _reliability(every.astype(np.float64), told.astype(np.float64), genuine.astype(np.float64))
+
+
 def _tried(sample: Sample, seed: int) -> tuple[dict[str, list[tuple[float, float]]], dict[str, Floats]]:
     """Of each way to fit both Brier scores of each fold, and what was said in each bin: float64 (3, bins)."""
     trials: dict[str, list[tuple[float, float]]] = {method: [] for method in METHODS}
@@ -201,10 +210,15 @@ def _people(sample: Sample, chosen: Bools) -> Sample:
 
 def _tallied(said: Floats, scores: PairScores) -> Floats:
     """Weight, weight x said, and weight of the genuine, in each bin of what was said: float64 (3, bins)."""
-    bin_of = np.minimum((said * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
+    bin_of = _bins(said)
     every = (scores.genuine + scores.impostor) / 2
     rows = (every, every * said, scores.genuine / 2)
     return np.stack([np.bincount(bin_of, row, minlength=RELIABILITY_BINS) for row in rows])
+
+
+def _bins(said: Floats) -> Ints:
+    bins: Ints = np.minimum((said * RELIABILITY_BINS).astype(np.int64), RELIABILITY_BINS - 1)
+    return bins
 
 
 def _reliability(weight: Floats, said: Floats, genuine: Floats) -> Reliability:

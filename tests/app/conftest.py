@@ -18,6 +18,7 @@ import pytest
 from app.actions.enroll import Enroll, Enrolment
 from app.assembly.parts import Parts
 from app.domain.face import Face, Quality, Reading, ReadingTimes
+from app.domain.likelihood import Likelihood, Trial
 from app.domain.model import Served
 from app.domain.operating_point import Calibration, OperatingPoint
 from app.domain.person import Person
@@ -165,6 +166,14 @@ def calibration() -> Calibration:
         (point("fmr", 1e-2, 0.4, None), point("fmr", 1e-3, 0.5, None), point("fmr", 1e-6, 0.9, None, "extrapolated")),
         (point("fpir", 0.1, 0.45, 10), point("fpir", 0.01, 0.6, 10), point("fpir", 0.01, 0.7, 100)),
     )
+
+
+@pytest.fixture
+def likely(calibration: Calibration) -> Calibration:
+    """The same with a likelihood: even odds of a pair at 0.3, a thousand to one at 0.6."""
+    knots = ((0.0, -math.log(1000)), (0.3, 0.0), (0.6, math.log(1000)))
+    trials = (Trial("isotonic", 0.01, 0.02), Trial("platt", 0.02, 0.03))
+    return replace(calibration, likelihood=Likelihood("isotonic", 0.5, knots, 100, 50, 60, 4000, trials))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -18,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from app.assembly.parts import Parts
 from app.cli import app
+from app.domain.operating_point import Calibration
 
 COMMAND = (sys.executable, "-m", "app.cli")
 
@@ -39,6 +41,14 @@ def onelook(home: Path) -> Callable[..., Result]:
 @pytest.fixture
 def in_memory(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Parts:
     """Has the verbs work on the parts of the test instead of the real ones."""
+    monkeypatch.setattr("app.assembly.parts.build_parts", lambda settings: parts)
+    return parts
+
+
+@pytest.fixture
+def in_memory_likely(in_memory: Parts, likely: Calibration, monkeypatch: pytest.MonkeyPatch) -> Parts:
+    """The same with a calibration that says how likely a match is."""
+    parts = replace(in_memory, calibration=likely)
     monkeypatch.setattr("app.assembly.parts.build_parts", lambda settings: parts)
     return parts
 

@@ -1,13 +1,17 @@
 import os
 import socket
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from pydantic import SecretStr
 
 from app.cli import doctor, home_checks, machine_checks, network_checks
 from app.cli.home import open_rows
+from app.inference.calibration import keep
 from app.settings import Settings
+from models.measure.operating_points import read_calibrations
+from models.weights import FOLDER, model_id
 
 
 @pytest.fixture
@@ -275,6 +279,14 @@ def test_finds_a_model_without_thresholds(settings, monkeypatch, tmp_path):
     finding = doctor._looked(lambda: network_checks.calibration(settings))
     assert finding.level == "failure"
     assert "onelook evaluate operating-points" in finding.text
+
+
+def test_says_whose_thresholds_are_served(settings):
+    assert network_checks.calibration(settings).text.endswith("as shipped")
+    model = model_id(flip=settings.flip_averaging)
+    measured = read_calibrations(FOLDER / "sface.calibration.json")[model]
+    keep(settings.home, replace(measured, sample=replace(measured.sample, name="our door")))
+    assert network_checks.calibration(settings).text.endswith("of this home's own photos (our door)")
 
 
 def test_warns_of_vectors_in_clear(settings):

@@ -50,3 +50,11 @@ def test_a_missing_file_is_a_mistake_of_usage(in_memory, onelook, tmp_path):
     result = onelook("identify", tmp_path / "none.jpg")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "does not exist" in result.stderr
+
+
+def test_says_how_likely_the_person_named_is_right(in_memory_likely, onelook, image, pictures, enrolled):
+    for who in ("ada", "bob", "eve", "zoe"):
+        enrolled(who)
+    result = onelook("identify", image(pictures.of("ada", 0.6)))
+    assert "probability 0.9960, where half of the searches are by somebody enrolled" in result.stdout
+    assert "probability" not in onelook("identify", image(pictures.of("who"))).stdout

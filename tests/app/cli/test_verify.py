@@ -67,3 +67,12 @@ def test_tells_a_pair_of_real_photos_from_two_people(start, samples):
     same = start("verify", samples / "obama-2009.jpg", samples / "obama-2012.jpg", precision="float32")
     out, err = same.communicate(timeout=60)
     assert (same.returncode, out.splitlines()[0]) == (0, "match"), err
+
+
+def test_says_how_likely_a_match_is_and_of_what_prior(in_memory_likely, onelook, file, pictures):
+    result = onelook("verify", file(pictures.of("ada")), file(pictures.of("ada", 0.6)))
+    assert "probability 0.9990, where half of all comparisons are rightful" in result.stdout
+
+
+def test_says_nothing_of_a_probability_that_was_never_fitted(in_memory, onelook, file, pictures):
+    assert "probability" not in onelook("verify", file(pictures.of("ada")), file(pictures.of("ada"))).stdout

@@ -1,14 +1,18 @@
 """The shipped thresholds: there for what is served, and only for that."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.domain.operating_point import EXTRAPOLATED, MEASURED
 from app.errors import Misconfigured, UnsupportedTarget
-from app.inference.calibration import load
+from app.inference.calibration import OWN_FILE, keep, load, served
 from models import weights
+from models.measure.operating_points import Calibration, read_calibrations
+
+MODEL_ID = weights.model_id(flip=True)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -78,6 +82,9 @@ DAMAGE = {
     "a field too many": lambda held: held["verification"][0].update(surprise=1),
     "no interval": lambda held: held["verification"][0].update(interval=None),
     "half an interval": lambda held: held["verification"][0].update(interval=[0.1]),
+    "a likelihood without knots": lambda held: held["likelihood"].update(knots=[]),
+    "a likelihood that falls": lambda held: held["likelihood"].update(knots=[[0.0, 1.0], [0.5, 0.0]]),
+    "half a likelihood": lambda held: held["likelihood"].pop("trials"),
 }
 
 
@@ -90,3 +97,64 @@ def test_a_calibration_that_could_not_answer_is_misconfigured(damage, tmp_path: 
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     with pytest.raises(Misconfigured, match="measure them with"):
         load("sface", model_id)
+
+
+@pytest.fixture
+def own() -> Calibration:
+    """A calibration of the home's own photos: the shipped one under another name, one threshold moved."""
+    shipped = read_calibrations(weights.FOLDER / "sface.calibration.json")[MODEL_ID]
+    moved = replace(shipped.verification[0], threshold=0.3333)
+    return replace(
+        shipped, sample=replace(shipped.sample, name="our door"), verification=(moved, *shipped.verification[1:])
+    )
+
+
+def test_the_homes_own_calibration_goes_before_the_shipped_one(tmp_path: Path, own: Calibration) -> None:
+    assert not load("sface", MODEL_ID, tmp_path).own
+    file = keep(tmp_path, own)
+    taken = load("sface", MODEL_ID, tmp_path)
+    assert (taken.own, taken.sample, taken.verification[0].threshold) == (True, "our door", 0.3333)
+    assert taken == served(own)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [OWN_FILE]
+
+
+def test_one_of_another_model_is_not_taken_and_not_lost(tmp_path: Path, own: Calibration) -> None:
+    other = weights.model_id(flip=False)
+    keep(tmp_path, own)
+    assert not load("sface", other, tmp_path).own
+    keep(tmp_path, replace(own, model_id=other))
+    assert set(read_calibrations(tmp_path / OWN_FILE)) == {MODEL_ID, other}
+    assert load("sface", MODEL_ID, tmp_path).own
+
+
+@pytest.mark.parametrize("text", ["{", "[]", f'{{"{MODEL_ID}": {{}}}}', f'{{"{MODEL_ID}": 3}}'])
+def test_a_damaged_file_of_the_home_is_not_passed_over_in_silence(tmp_path: Path, text: str, own: Calibration) -> None:
+    (tmp_path / OWN_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(Misconfigured, match="run `onelook calibrate` again, or delete the file"):
+        load("sface", MODEL_ID, tmp_path)
+    keep(tmp_path, own)
+    assert load("sface", MODEL_ID, tmp_path).own
+
+
+def test_a_file_of_an_earlier_version_has_no_probability(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = json.loads((weights.FOLDER / "sface.calibration.json").read_text(encoding="utf-8"))
+    for of_model in held.values():
+        of_model.pop("likelihood", None)
+        of_model.pop("between", None)
+    (tmp_path / "sface.calibration.json").write_text(json.dumps(held), encoding="utf-8")
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    calibration = load("sface", MODEL_ID)
+    assert (calibration.likelihood, calibration.between) == (None, ())
+    assert calibration.chance_of_match(0.5) is None
+    assert calibration.chance_of_person(0.5, 10) is None
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_shipped_probability_is_isotonic_and_means_what_people_mean(flip: bool) -> None:
+    calibration = load("sface", weights.model_id(flip=flip))
+    assert calibration.likelihood is not None
+    assert calibration.likelihood.trials[0].method == calibration.likelihood.method
+    assert calibration.chance_of_match(0.1) < 0.05
+    assert calibration.chance_of_match(0.6) > 0.99
+    assert calibration.chance_of_person(0.6, 100) > calibration.chance_of_person(0.6, 10_000)

@@ -105,3 +105,20 @@ def test_refuses_a_sample_in_which_nobody_comes_twice() -> None:
     sample = Sample.of(vectors, [str(i) for i in range(40)])
     with pytest.raises(ValueError, match="two photos"):
         calibrate(sample, model_id="m", name="n", seed=0)
+
+
+def test_points_between_lie_between_and_leave_the_others_as_they_are(calibration: Calibration) -> None:
+    assert calibration.between
+    for point in calibration.between:
+        assert point.target not in {p.target for p in calibration.identification}
+        same = [p for p in calibration.identification if p.gallery_size == point.gallery_size]
+        for looser in (p for p in same if p.target > point.target and p.support == point.support == MEASURED):
+            assert looser.threshold <= point.threshold
+    assert {p.target for p in calibration.identification} <= {0.1, 0.01, 0.001}
+
+
+def test_who_comes_twice_often_enough_gives_a_likelihood(calibration: Calibration, make_sample: MakeSample) -> None:
+    assert calibration.likelihood is not None
+    assert calibration.likelihood.people <= 150
+    few = calibrate(make_sample(60, most_photos=2, missing=0.8), model_id="m", name="n", seed=1, sizes=(10,), splits=3)
+    assert few.likelihood is None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from models.measure.likelihood import Likelihood, Trial
 from models.measure.operating_points import (
     Calibration,
     Origin,
@@ -22,6 +23,22 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     file = tmp_path / "x.calibration.json"
     write_calibrations(file, [TWO, ONE])
     assert read_calibrations(file) == {"m-1": ONE, "m-2": TWO}
+
+
+def test_a_likelihood_and_points_between_are_written_and_read(tmp_path: Path) -> None:
+    likelihood = Likelihood("platt", 0.5, ((-1.0, -9.5), (1.0, 8.25)), 50, 40, 70, 1000, (Trial("platt", 0.01, 0.02),))
+    full = replace(ONE, between=(replace(POINT, target=0.02),), likelihood=likelihood)
+    file = tmp_path / "x.calibration.json"
+    write_calibrations(file, [full, TWO])
+    assert read_calibrations(file) == {"m-1": full, "m-2": TWO}
+
+
+def test_a_file_of_an_earlier_version_has_neither(tmp_path: Path) -> None:
+    held = json.loads(as_text([ONE]))
+    del held["m-1"]["between"], held["m-1"]["likelihood"]
+    file = tmp_path / "x.calibration.json"
+    file.write_text(json.dumps(held))
+    assert read_calibrations(file) == {"m-1": ONE}
 
 
 def test_the_order_of_models_does_not_change_the_bytes() -> None:
