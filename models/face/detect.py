@@ -90,12 +90,12 @@ def _one_pass(network: Network, picture: Pixels, scale: float, device: str) -> l
     # Black to the right and below, up to the grid.
     seen = nnf.pad(seen, (0, -wide % GRID_PX, 0, -high % GRID_PX)).to(device).float()
     cells = network(seen.contiguous(memory_format=torch.channels_last))[0].cpu().numpy()  # (cells, 16)
-    faces = _faces(cells, *seen.shape[2:])
+    faces = faces_of(cells, *seen.shape[2:])
     back = np.array([width / wide, height / high], np.float32)
     return [Face(f.box * np.tile(back, 2), f.landmarks * back, f.score) for f in faces]
 
 
-def _faces(cells: Floats, height: int, width: int) -> list[Face]:
+def faces_of(cells: Floats, height: int, width: int) -> list[Face]:
     """Decodes the cells of all three grids, and keeps the best of those that overlap."""
     scores = np.sqrt(np.clip(cells[:, 0], 0, 1) * np.clip(cells[:, 1], 0, 1))
     picked = np.flatnonzero(scores >= LEAST_SCORE)
