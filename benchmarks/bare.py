@@ -13,9 +13,9 @@ import torch
 from app.domain.face import Vector
 from app.index.flat import FlatIndex
 from app.inference.face_reader import NetworkFaceReader
-from models import weights
-from models.face.encode import FaceEncoder
-from models.face.reading import FaceChain, load_detector
+from models.face.detect import load_detector
+from models.face.encode import open_encoder
+from models.face.reading import FaceChain
 
 # As many as the service asks the index for: the best two persons, with four times the room.
 HITS = 8
@@ -39,7 +39,7 @@ class BareLoop:
         self._image = image
         self._lanes = info["lanes"]
         precision = getattr(torch, info["precision"])
-        encoder = FaceEncoder(weights.load_encoder(info["model"]), precision=precision, flip=info["flip_averaging"])
+        encoder = open_encoder(info["model"], precision=precision, flip=info["flip_averaging"])
         self._chain = FaceChain(load_detector(), encoder)
         self._index = FlatIndex()
         self._index.add([str(number) for number in range(len(gallery))], gallery)

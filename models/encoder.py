@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-CROP_PX = 112
+INPUT_PX = 112
 DIMENSIONS = 128
 
 # (channels out, stride) of each depthwise-separable block, from 32 channels on.

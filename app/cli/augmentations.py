@@ -15,7 +15,7 @@ def augmentations(
     seed: Annotated[int, typer.Option(help="of chance")] = SEED,
 ) -> None:
     """Draws every augmentation, several times over."""
-    from models.face.reading import load_detector
+    from models.face.detect import load_detector
     from models.training.dataset import canvas_of
     from models.training.sheet import contact_sheet
 

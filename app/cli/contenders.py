@@ -39,11 +39,9 @@ class Contender:
 
     def open(self) -> "FaceEncoder":
         """Loads it. Raises WeightsError."""
-        from models import weights
-        from models.face.encode import FaceEncoder
+        from models.face.encode import open_encoder
 
-        network = weights.load_encoder(self.weights)
-        return FaceEncoder(network, device=self.device, precision=self.dtype, flip=self.flip)
+        return open_encoder(self.weights, precision=self.dtype, flip=self.flip, device=self.device)
 
 
 def contenders(names: Sequence[str] | None, settings: Settings, flip: bool | None = None) -> list[Contender]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BUILD = Path("build")
 # Modules of models/face that do not decide which crop a photo gives.
-BEHIND_THE_CROP = ("doors", "encode", "frozen", "sample", "throughput")
+BEHIND_THE_CROP = ("doors", "encode", "frozen", "refine", "sample", "throughput")
 SAVE_EVERY = 512
 TOGETHER = 8
 
@@ -112,7 +112,8 @@ def as_crop(found: "Sequence[FoundFace]", of: int) -> CropReading:
 def open_chain(settings: Settings) -> "FaceChain":
     """The detector that serves, with the encoder that is set in float32, for what is found and not encoded."""
     from app.cli.contenders import contenders
-    from models.face.reading import FaceChain, load_detector
+    from models.face.detect import load_detector
+    from models.face.reading import FaceChain
 
     (one,) = contenders([settings.model], settings.model_copy(update={"precision": "float32"}), flip=False)
     limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}

@@ -43,7 +43,8 @@ def embed(
     except ValueError as e:
         raise told(str(e), UNUSABLE) from e
     with Console(stderr=True).status("reading the photos"):
-        from models.face.reading import FaceChain, load_detector
+        from models.face.detect import load_detector
+        from models.face.reading import FaceChain
 
         one = contenders([model or settings.model], settings)[0]
         limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}

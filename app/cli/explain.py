@@ -37,15 +37,18 @@ def explain(
     with Console(stderr=True).status("covering one place after another"):
         from models.explain.heat import draw_faces
         from models.explain.occlusion import occlusion
-        from models.face.reading import FaceChain, load_detector
+        from models.face.detect import load_detector
+        from models.face.reading import FaceChain
 
         one = contenders([model or settings.model], settings)[0]
         limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}
-        chain = FaceChain(load_detector(one.device), one.open(), device=one.device, **limits)
-        crops = [_crop(chain, path, settings) for path in (image, other)]
-        vectors = chain.encode(crops)
+        encoder = one.open()
+        chain = FaceChain(load_detector(one.device), encoder, device=one.device, **limits)
+        # What the network sees is covered: a cover on the crop could turn the closer look at it elsewhere.
+        crops = encoder.inputs([_crop(chain, path, settings) for path in (image, other)])
+        vectors = encoder.encode_inputs(crops)
         found = [
-            occlusion(crop, against, chain.encode, patch_px=patch, stride_px=stride)
+            occlusion(crop, against, encoder.encode_inputs, patch_px=patch, stride_px=stride)
             for crop, against in zip(crops, vectors[::-1], strict=True)
         ]
     most = max(float(one_map.heat.max()) for one_map in found)

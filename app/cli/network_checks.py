@@ -45,11 +45,11 @@ def weights(settings: Settings) -> Finding:
 
     from models import weights as shipped
     from models.errors import WeightsError
-    from models.face.encode import FaceEncoder
+    from models.face.encode import open_encoder
 
     try:
         shipped.load_detector()
-        encoder = FaceEncoder(shipped.load_encoder(settings.model), precision=torch.float32)
+        encoder = open_encoder(settings.model, precision=torch.float32)
         crops = shipped.sample_crops()
         model_id = shipped.model_id(settings.model, flip=settings.flip_averaging)
     except (WeightsError, RuntimeError) as e:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 Box = tuple[float, float, float, float]
 Vector = NDArray[np.float32]
-# An aligned face, uint8 (112, 112, 3) RGB.
+# An aligned face, uint8 (144, 144, 3) RGB.
 Crop = NDArray[np.uint8]
 
 

@@ -27,7 +27,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A template that the next model has not embedded yet, with its crop, uint8 (112, 112, 3), which is never shown."""
+    """A template that the next model has not embedded yet, with its crop, uint8 (144, 144, 3), which is never shown."""
 
     template_id: str
     crop: Crop = field(repr=False)

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from models import weights
-from models.face.encode import FaceEncoder, Precision, choose_precision
+from models.face.detect import Network
+from models.face.encode import FaceEncoder, Precision, choose_precision, open_encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,12 @@ class Known:
 class Encoders:
     """Encoders by model id, on one device. Thread-safe: one loads while others wait for it.
 
-    precision: as `choose_precision` takes it, measured anew for each model.
+    precision: as `choose_precision` takes it, measured anew for each model; detector: what looks at crops again, for
+    those models that want it.
     """
 
-    def __init__(self, *, device: str, precision: str) -> None:
-        self._device, self._precision = device, precision
+    def __init__(self, detector: Network, *, device: str, precision: str) -> None:
+        self._detector, self._device, self._precision = detector, device, precision
         self._lock = threading.Lock()
         self._loaded: dict[str, Known] = {}
 
@@ -46,5 +48,5 @@ class Encoders:
         chosen = choose_precision(
             lambda: weights.load_encoder(name), weights.sample_crops(), device=self._device, wanted=self._precision
         )
-        encoder = FaceEncoder(weights.load_encoder(name), device=self._device, precision=chosen.dtype, flip=flip)
+        encoder = open_encoder(name, precision=chosen.dtype, flip=flip, device=self._device, detector=self._detector)
         return Known(name, flip, weights.terms(name), chosen, encoder)

@@ -19,7 +19,8 @@ from app.inference.encoders import Encoders
 from app.ports import Wanted
 from models import errors as library
 from models import weights
-from models.face.reading import FaceChain, Found, FoundFace, load_detector
+from models.face.detect import load_detector
+from models.face.reading import FaceChain, Found, FoundFace
 
 # Every error of the library that a picture can cause, and the fact that it is to the service.
 TRANSLATED: dict[type[library.LibraryError], type[errors.ImageRefused]] = {
@@ -89,10 +90,10 @@ class NetworkFaceReader:
         self._threads_a_lane = max(1, cores // lanes)
         # The precision is measured as it will run: with the threads of one lane.
         torch.set_num_threads(self._threads_a_lane)
-        self._encoders = Encoders(device=device, precision=precision)
+        self._detector = load_detector(device)
+        self._encoders = Encoders(self._detector, device=device, precision=precision)
         self._device, self._lane_count, self._batch_faces = device, lanes, batch_faces
         self._bounds = {"max_bytes": max_image_bytes, "max_pixels": max_image_pixels}
-        self._detector = load_detector(device)
         # Facts and chain together: a reading says which model made it.
         self._active = self._made(weights.model_id(model, flip=flip))
         self._chain = self._active[1]

@@ -38,7 +38,7 @@ class FaceReader(Protocol):
         ...
 
     def encode(self, crops: Sequence[Crop], model_id: str) -> Vector:
-        """Crops uint8 (112, 112, 3) -> float32 (n, 128), rows of unit length, by that very model.
+        """Crops uint8 (144, 144, 3) -> float32 (n, 128), rows of unit length, by that very model.
 
         Raises NotReady where its weights are not here.
         """

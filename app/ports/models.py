@@ -63,7 +63,7 @@ class Crops(Protocol):
     """Rows of kept crops, sealed under their person's key; each goes with its template."""
 
     def keep(self, template_id: str, crop: Crop) -> None:
-        """Keeps uint8 (112, 112, 3). Raises UnknownTemplate when there is no such row."""
+        """Keeps uint8 (144, 144, 3). Raises UnknownTemplate when there is no such row."""
         ...
 
     def of(self, person_id: str) -> dict[str, Crop]:

@@ -14,7 +14,7 @@ from models.image import Pixels
 
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
-# Crops uint8 (112, 112, 3) -> rows of unit length; `FaceEncoder.encode` is one.
+# Pictures uint8 (H, W, 3) of one size -> rows of unit length; `FaceEncoder.encode_inputs` is one.
 Encode = Callable[[Sequence[Pixels]], Vectors]
 
 PATCH_PX, STRIDE_PX = 24, 8

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
 
+from models import weights
 from models.detector import CELL_VALUES, STRIDES_PX
+from models.face.frozen import frozen
 from models.image import Pixels
 
 # The longest side, in pixels, of what the network sees, one pass after the other. docs/models.md has the measurements.
@@ -70,6 +72,11 @@ def detect(network: Network, picture: Pixels, *, thorough: bool = False, device:
         if settled or side >= longest:
             break
     return faces
+
+
+def load_detector(device: str = "cpu") -> Network:
+    """The shipped detector as one graph on that device. Raises WeightsError."""
+    return frozen(weights.load_detector().to(device), torch.zeros((1, 3, 64, 64), device=device))
 
 
 def prominence(face: Face, width: int, height: int) -> float:

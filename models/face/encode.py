@@ -1,16 +1,21 @@
-"""Crops -> embeddings, in the fastest honest way of the machine at hand."""
+"""Crops -> what the network sees -> embeddings, in the fastest honest way of the machine at hand."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.encoder import CROP_PX, DIMENSIONS, Encoder
+from models import weights
+from models.encoder import DIMENSIONS, INPUT_PX, Encoder
+from models.face.align import middle
+from models.face.detect import Network, load_detector
 from models.face.frozen import frozen
+from models.face.refine import refined
 from models.image import Pixels
 
 Vectors = NDArray[np.float32]
@@ -39,37 +44,73 @@ class Precision:
 class FaceEncoder:
     """The encoder, folded and channels-last, on one device in one precision.
 
-    Thread-safe. The crops of one call are encoded together.
+    Thread-safe. The crops of one call are encoded together. refine: the detector that looks at each crop again before
+    it is encoded, for weights that were trained so; without one the network sees the middle of the crop.
     """
 
-    def __init__(self, network: Encoder, *, device: str = "cpu", precision: torch.dtype, flip: bool = False) -> None:
-        self._device, self._dtype, self._flip = device, precision, flip
+    def __init__(
+        self,
+        network: Encoder,
+        *,
+        device: str = "cpu",
+        precision: torch.dtype,
+        flip: bool = False,
+        refine: Network | None = None,
+    ) -> None:
+        self._device, self._dtype, self._flip, self._refine = device, precision, flip, refine
         network = network.folded().to(device=device, dtype=precision)
-        self._network = frozen(network, self._tensor([np.zeros((CROP_PX, CROP_PX, 3), np.uint8)]))
+        self._network = frozen(network, self._tensor([np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)]))
 
     def encode(self, crops: Sequence[Pixels]) -> Vectors:
-        """Crops uint8 (112, 112, 3) RGB -> float32 (n, 128), rows of unit length; eight crops a forward pass.
+        """Crops uint8 (144, 144, 3) RGB -> float32 (n, 128), rows of unit length; eight crops a forward pass."""
+        return self.encode_inputs(self.inputs(crops))
 
-        With flip averaging a row is the direction of the sum over the crop and its mirror image.
+    def inputs(self, crops: Sequence[Pixels]) -> list[Pixels]:
+        """What the network sees of crops uint8 (144, 144, 3): uint8 (112, 112, 3) each."""
+        if self._refine is None:
+            return [middle(crop) for crop in crops]
+        return [one for some in _pieces(crops) for one in refined(self._refine, some, device=self._device)]
+
+    def encode_inputs(self, inputs: Sequence[Pixels]) -> Vectors:
+        """uint8 (112, 112, 3) RGB each -> float32 (n, 128), rows of unit length; eight a forward pass.
+
+        With flip averaging a row is the direction of the sum over the input and its mirror image.
         """
-        batches = [self._encode(crops[i : i + MOST_TOGETHER]) for i in range(0, len(crops), MOST_TOGETHER)]
-        return np.concatenate([np.zeros((0, DIMENSIONS), np.float32), *batches])
+        rows = [self._encode(some) for some in _pieces(inputs)]
+        return np.concatenate([np.zeros((0, DIMENSIONS), np.float32), *rows])
 
-    def _encode(self, crops: Sequence[Pixels]) -> Vectors:
-        batch = self._tensor(crops)
+    def _encode(self, inputs: Sequence[Pixels]) -> Vectors:
+        batch = self._tensor(inputs)
         with torch.inference_mode():
             if self._flip:  # one batch of both: the weights are read once
                 batch = torch.cat((batch, batch.flip(3))).contiguous(memory_format=torch.channels_last)
             out = self._network(batch).float()
             if self._flip:
-                out = out[: len(crops)] + out[len(crops) :]
+                out = out[: len(inputs)] + out[len(inputs) :]
             rows: Vectors = torch.nn.functional.normalize(out).cpu().numpy()
         return rows
 
-    def _tensor(self, crops: Sequence[Pixels]) -> Tensor:
+    def _tensor(self, inputs: Sequence[Pixels]) -> Tensor:
         # (n, 3, 112, 112) whose memory is (n, 112, 112, 3): channels-last without a copy.
-        pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.stack(inputs)).permute(0, 3, 1, 2)
         return pixels.to(self._device).to(self._dtype)
+
+
+def open_encoder(
+    name: str | Path,
+    *,
+    precision: torch.dtype,
+    flip: bool = False,
+    device: str = "cpu",
+    detector: Network | None = None,
+) -> FaceEncoder:
+    """The encoder of those weights as they want to be used. Raises WeightsError. Read-only.
+
+    name: as `weights.load_encoder` takes it; detector: one that is there already, for weights that look again.
+    """
+    network = weights.load_encoder(name)
+    refine = detector or load_detector(device) if weights.refines(name) else None
+    return FaceEncoder(network, device=device, precision=precision, flip=flip, refine=refine)
 
 
 def choose_precision(
@@ -77,7 +118,8 @@ def choose_precision(
 ) -> Precision:
     """The fastest precision on this machine whose embeddings of the sample crops are those of float32.
 
-    Measured, one crop at a time and the sample as one batch, each against float32 in turn. `wanted`: `auto`, or a
+    Of the network alone, on what is in the middle of the crops. Measured, one crop at a time and the sample as one
+    batch, each against float32 in turn. `wanted`: `auto`, or a
     precision by name, which is taken whatever its speed and refused (float32 instead) only for its cosine.
     """
     if wanted == "float32":
@@ -94,6 +136,10 @@ def choose_precision(
     if wanted == "auto" and gain < LEAST_GAIN:
         return Precision(torch.float32, measured)
     return Precision(lower, measured)
+
+
+def _pieces(pictures: Sequence[Pixels]) -> Iterator[Sequence[Pixels]]:
+    return (pictures[i : i + MOST_TOGETHER] for i in range(0, len(pictures), MOST_TOGETHER))
 
 
 def _gain(slow: FaceEncoder, fast: FaceEncoder, crops: Sequence[Pixels]) -> float:

@@ -54,7 +54,7 @@ class Quality:
 
 
 def assess(face: Face, crop: Pixels, width: int, height: int) -> Quality:
-    """The quality of a face whose aligned crop is uint8 (112, 112, 3), in a picture of width x height pixels."""
+    """The quality of a face whose crop has the middle uint8 (112, 112, 3), in a picture of width x height pixels."""
     yaw, pitch, roll = head_pose(face.landmarks)
     grey = crop[16:104, 16:96].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     sharpness, brightness = _sharpness(grey), float(grey.mean()) / 255

@@ -4,13 +4,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
-
-from models import weights
-from models.face.align import align
+from models.face.align import align, middle
 from models.face.detect import Face, Network, detect, prominence
 from models.face.encode import FaceEncoder, Vectors
-from models.face.frozen import frozen
 from models.face.quality import Quality, assess
 from models.face.second_look import look_again
 from models.image import Pixels, decode
@@ -23,7 +19,7 @@ BACKGROUND = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundFace:
-    """A face, its quality, and its aligned crop uint8 (112, 112, 3), which is never shown."""
+    """A face, its quality, and its aligned crop uint8 (144, 144, 3), which is never shown."""
 
     face: Face
     quality: Quality
@@ -84,12 +80,12 @@ class FaceChain:
         found = []
         for face in faces:
             crop = align(picture, face.landmarks)
-            found.append(FoundFace(face, assess(face, crop, width, height), crop))
+            found.append(FoundFace(face, assess(face, middle(crop), width, height), crop))
         ended = time.perf_counter()
         return Found(width, height, tuple(found), decode_s, detected - decoded, ended - detected)
 
     def encode(self, crops: Sequence[Pixels]) -> Vectors:
-        """Crops uint8 (112, 112, 3) -> float32 (n, 128), rows of unit length."""
+        """Crops uint8 (144, 144, 3) -> float32 (n, 128), rows of unit length."""
         return self._encoder.encode(crops)
 
     def read(self, image: bytes, *, thorough: bool = False) -> list[tuple[FoundFace, Vectors]]:
@@ -101,8 +97,3 @@ class FaceChain:
 def _foreground(faces: list[Face], width: int, height: int) -> list[Face]:
     least = BACKGROUND * prominence(faces[0], width, height) if faces else 0.0
     return [face for face in faces if prominence(face, width, height) >= least]
-
-
-def load_detector(device: str = "cpu") -> Network:
-    """The shipped detector as one graph on that device."""
-    return frozen(weights.load_detector().to(device), torch.zeros((1, 3, 64, 64), device=device))

@@ -1,8 +1,11 @@
-"""Landmarks of a face -> better ones: the detector looks at the aligned face again, several times, and the mean counts.
+"""Crops -> what an encoder sees of them, after a second, closer look at where the landmarks are.
 
-What a landmark is off by differs from look to look, and the encoder minds every pixel: 3 pixels of shift in the crop
-cost it as many people as a bad photo does. docs/models.md has the figures.
+Landmarks found in a whole picture are off by some pixels, each time otherwise, and an encoder minds every one. In the
+crop the face has a known size and place: the detector looks again, at the face and at its mirror image, and the mean of
+both decides. docs/models.md has the figures.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,57 +13,69 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
 
-from models.encoder import CROP_PX
-from models.face.align import TEMPLATE, align, similarity_transform
+from models.encoder import INPUT_PX
+from models.face.align import CROP_PX, MARGIN_PX, TEMPLATE, align, middle, similarity_transform
 from models.face.detect import Face, Network, faces_of
 from models.image import Pixels
 
-MARGIN_PX = 16
-SIDE_PX = CROP_PX + 2 * MARGIN_PX
-# How large the aligned face with its margin is looked at, as it is and mirrored: whole cells of the detector's grid.
-LOOKS_PX = (96, 128)
-# A look that moves a landmark further than this, in pixels of the crop, saw something else.
-MOST_MOVED_PX = 12.0
+# How large the crop is looked at: whole cells of the detector's grid.
+LOOK_PX = 128
+# A look that would move a corner of the input further than this, in pixels of the crop, saw something else.
+MOST_MOVED_PX = 20.0
 # Right and left change places in a mirror.
 MIRRORED = [1, 0, 2, 4, 3]
-Floats = NDArray[np.floating]
+CORNERS = np.array([(0, 0), (1, 0), (0, 1), (1, 1)]) * (INPUT_PX - 1) + MARGIN_PX
+Floats = NDArray[np.float64]
 
 
-def refined(network: Network, picture: Pixels, landmarks: Floats, *, device: str = "cpu") -> NDArray[np.float64]:
-    """Landmarks (5, 2) of a face in uint8 (H, W, 3), in its pixels -> float64 (5, 2), the same where no look finds it."""
-    there = similarity_transform(landmarks.astype(np.float64), TEMPLATE + MARGIN_PX)
-    expected = landmarks @ there[:, :2].T + there[:, 2]
-    canvas = torch.from_numpy(align(picture, landmarks, margin=MARGIN_PX).copy())
-    canvas = canvas[None].permute(0, 3, 1, 2).to(device).float()
-    seen = [points for side in LOOKS_PX for points in _looks(network, canvas, side, expected)]
-    if not seen:
-        return landmarks.astype(np.float64)
-    turn = there[:, :2]
-    # A face without extent has no way back; its landmarks stay.
-    if abs(np.linalg.det(turn)) < 1e-12:
-        return landmarks.astype(np.float64)
-    return (np.mean(seen, axis=0) - there[:, 2]) @ np.linalg.inv(turn).T
+def refined(detector: Network, crops: Sequence[Pixels], *, device: str = "cpu") -> list[Pixels]:
+    """Crops uint8 (144, 144, 3) -> what an encoder sees, uint8 (112, 112, 3), aligned by the closer look.
+
+    The middle of a crop in which no look finds the face where it was.
+    """
+    seen = landmarks_in(detector, crops, device=device)
+    return [
+        middle(crop) if points is None else align(crop, points, margin=0)
+        for crop, points in zip(crops, seen, strict=True)
+    ]
 
 
-def _looks(network: Network, canvas: Tensor, side: int, expected: Floats) -> list[Floats]:
-    """What is seen of the canvas (1, 3, 144, 144) at that size, as it is and mirrored; landmarks in its pixels."""
-    small = nnf.interpolate(canvas, size=(side, side), mode="bilinear", antialias=True)
-    both = torch.cat((small, small.flip(3))).contiguous(memory_format=torch.channels_last)
-    cells = network(both).cpu().numpy()  # (2, cells, 16)
+def landmarks_in(detector: Network, crops: Sequence[Pixels], *, device: str = "cpu") -> list[Floats | None]:
+    """Landmarks float64 (5, 2) in pixels of each crop uint8 (144, 144, 3); None where no look finds the face."""
+    if not crops:
+        return []
+    batch = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    small = nnf.interpolate(batch, size=(LOOK_PX, LOOK_PX), mode="bilinear", antialias=True).to(device).float()
+    plain, mirrored = (_looks(detector, view) for view in (small, small.flip(3)))
+    for points in mirrored:
+        if points is not None:
+            points[:] = points[MIRRORED]
+            points[:, 0] = CROP_PX - 1 - points[:, 0]
     found = []
-    for mirrored, of_one in enumerate(cells):
-        faces = faces_of(of_one, side, side)
-        if not faces:
-            continue
-        points = _nearest(faces, side).landmarks
-        points = (points.astype(np.float64) + 0.5) * SIDE_PX / side - 0.5
-        if mirrored:
-            points = np.stack((SIDE_PX - 1 - points[:, 0], points[:, 1]), 1)[MIRRORED]
-        if np.abs(points - expected).max() <= MOST_MOVED_PX:
-            found.append(points)
+    for looks in zip(plain, mirrored, strict=True):
+        kept = [points for points in looks if points is not None and _in_place(points)]
+        found.append(np.mean(kept, axis=0) if kept else None)
     return found
 
 
-def _nearest(faces: list[Face], side: int) -> Face:
-    """The face whose landmarks are nearest to the middle."""
-    return min(faces, key=lambda face: float(np.abs(face.landmarks.mean(0) - side / 2).sum()))
+def _looks(detector: Network, views: Tensor) -> list[Floats | None]:
+    """Landmarks of the face nearest to the middle of each view (n, 3, 128, 128), in pixels of the crop."""
+    cells = detector(views.contiguous(memory_format=torch.channels_last)).cpu().numpy()  # (n, cells, 16)
+    looks: list[Floats | None] = []
+    for of_one in cells:
+        faces = faces_of(of_one, LOOK_PX, LOOK_PX)
+        points = min(faces, key=_off_the_middle).landmarks.astype(np.float64) if faces else None
+        # Pixels are counted by their centres.
+        looks.append(None if points is None else (points + 0.5) * (CROP_PX / LOOK_PX) - 0.5)
+    return looks
+
+
+def _off_the_middle(face: Face) -> float:
+    return float(np.abs(face.landmarks.mean(0) - LOOK_PX / 2).sum())
+
+
+def _in_place(points: Floats) -> bool:
+    """Whether to align by these points is to move what the encoder sees by a little."""
+    forward = similarity_transform(points, TEMPLATE + MARGIN_PX)
+    moved = CORNERS @ forward[:, :2].T + forward[:, 2]
+    return float(np.hypot(*(moved - CORNERS).T).max()) <= MOST_MOVED_PX

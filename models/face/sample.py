@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from models.face.align import align
-from models.face.detect import detect
-from models.face.reading import load_detector
+from models.face.detect import detect, load_detector
 from models.image import decode
 from models.weights import FOLDER
 

@@ -13,7 +13,7 @@ BATCHES = (1, 8)
 
 
 def faces_per_second(encoder: FaceEncoder, crops: Sequence[Pixels], batch: int, trials: int = TRIALS) -> float:
-    """The median over trials of encoding `batch` crops at once, uint8 (112, 112, 3), taken from `crops` in turn.
+    """The median over trials of encoding `batch` crops at once, uint8 (144, 144, 3), taken from `crops` in turn.
 
     One call before the first trial is not counted: it allocates what later ones use again.
     """

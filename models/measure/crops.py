@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from models.measure.readings import FOUND, PhotoReading, Readings
 from models.measure.sample import Floats, Vectors
 
-# That of `models.image`, and below that of `models.encoder`: importing those loads Pillow and torch.
+# That of `models.image`, and below that of `models.face.align`: importing those loads Pillow and torch.
 Pixels = NDArray[np.uint8]
-CROP_PX = 112
+CROP_PX = 144
 SHAPE = (CROP_PX, CROP_PX, 3)
 BYTES = CROP_PX * CROP_PX * 3
 COLUMNS = ("path", "state", "checksum", "quality", "slot")
@@ -25,7 +25,7 @@ COLUMNS = ("path", "state", "checksum", "quality", "slot")
 
 @dataclass(frozen=True, slots=True)
 class CropReading:
-    """One photo: FOUND with its crop uint8 (112, 112, 3), NO_FACE, or REFUSED; quality 0..1, 0 without a face.
+    """One photo: FOUND with its crop uint8 (144, 144, 3), NO_FACE, or REFUSED; quality 0..1, 0 without a face.
 
     checksum: of the file that the photo, or what was made of it, came from.
     """

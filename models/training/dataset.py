@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ImageError
-from models.face.align import TEMPLATE, align, similarity_transform
+from models.face.align import MARGIN_PX, TEMPLATE, align, middle, similarity_transform
 from models.face.detect import Network, detect
 from models.face.encode import FaceEncoder, Vectors
+from models.face.refine import landmarks_in
 from models.image import Pixels, decode
-from models.training.augment import CANVAS_PX, MARGIN_PX
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MOST_BYTES, MOST_PIXELS = 20 * 2**20, 50_000_000
@@ -58,10 +58,9 @@ class Faces:
             self.teacher[places],
         )
 
-    def crops(self) -> NDArray[np.uint8]:
-        """The clean crops, uint8 (n, 112, 112, 3), a view."""
-        inside = slice(MARGIN_PX, CANVAS_PX - MARGIN_PX)
-        return self.canvases[:, inside, inside]
+    def inputs(self) -> NDArray[np.uint8]:
+        """What an encoder sees of the clean faces, uint8 (n, 112, 112, 3), a view."""
+        return middle(self.canvases)
 
 
 def photos_of(folders: Sequence[Path]) -> list[tuple[str, Path]]:
@@ -83,8 +82,11 @@ def photos_of(folders: Sequence[Path]) -> list[tuple[str, Path]]:
     return found
 
 
-def canvas_of(photo: Path, detector: Network) -> tuple[Pixels, NDArray[np.float32]] | None:
-    """The canvas of the main face and the landmarks in it; None where the photo cannot be read or shows no face."""
+def canvas_of(photo: Path, detector: Network, *, refine: bool = True) -> tuple[Pixels, NDArray[np.float32]] | None:
+    """The canvas of the main face and the landmarks in it; None where the photo cannot be read or shows no face.
+
+    refine: aligned by a closer look, as weights that ask for it will see it.
+    """
     try:
         picture = decode(photo.read_bytes(), max_bytes=MOST_BYTES, max_pixels=MOST_PIXELS)
     except ImageError:
@@ -93,9 +95,13 @@ def canvas_of(photo: Path, detector: Network) -> tuple[Pixels, NDArray[np.float3
     if not faces:
         return None
     landmarks = faces[0].landmarks.astype(np.float64)
-    forward = similarity_transform(landmarks, TEMPLATE + MARGIN_PX)
-    points = landmarks @ forward[:, :2].T + forward[:, 2]
-    return align(picture, landmarks, margin=MARGIN_PX), points.astype(np.float32)
+    crop, forward = align(picture, landmarks), similarity_transform(landmarks, TEMPLATE + MARGIN_PX)
+    closer = landmarks_in(detector, [crop])[0] if refine else None
+    if closer is not None:
+        # From the picture once more, not from the crop, which is smoothed and ends with its margin.
+        landmarks = (closer - forward[:, 2]) @ np.linalg.inv(forward[:, :2]).T
+        crop, forward = align(picture, landmarks), similarity_transform(landmarks, TEMPLATE + MARGIN_PX)
+    return crop, (landmarks @ forward[:, :2].T + forward[:, 2]).astype(np.float32)
 
 
 def load_faces(
@@ -103,37 +109,40 @@ def load_faces(
     keep: Path,
     detector: Network,
     teacher: FaceEncoder,
+    *,
+    refine: bool = True,
     tell: Callable[[int, int], None] = lambda done, of: None,
 ) -> Faces:
     """The main face of each photo; a photo that cannot be read or shows none is left out.
 
     keep: a file that holds what was found, written once the reading is over, and read the next time when the photos are
-    the same. tell: called with (photos done, of how many).
+    the same. refine: as in `canvas_of`. tell: called with (photos done, of how many).
     """
     photos = photos_of(folders)
-    digest = hashlib.sha256("\n".join(f"{name}/{path}:{path.stat().st_size}" for name, path in photos).encode())
+    sizes = "\n".join(f"{name}/{path}:{path.stat().st_size}" for name, path in photos)
+    digest = hashlib.sha256(f"refine={refine}\n{sizes}".encode())
     if keep.exists():
         faces = _kept(keep, digest.hexdigest())
         if faces is not None:
             return faces
     found: list[tuple[str, str, Pixels, NDArray[np.float32]]] = []
+    one = lambda photo: canvas_of(photo[1], detector, refine=refine)  # noqa: E731
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for begin in range(0, len(photos), GROUP):
             group = photos[begin : begin + GROUP]
-            for (name, path), face in zip(group, pool.map(lambda one: canvas_of(one[1], detector), group), strict=True):
+            for (name, path), face in zip(group, pool.map(one, group), strict=True):
                 if face is not None:
                     found.append((name, str(path), *face))
             tell(min(begin + GROUP, len(photos)), len(photos))
     if not found:
         raise ValueError("none of the photos shows a face")
     canvases = np.stack([canvas for _, _, canvas, _ in found])
-    inside = slice(MARGIN_PX, CANVAS_PX - MARGIN_PX)
     faces = Faces(
         canvases,
         np.stack([points for _, _, _, points in found]),
         tuple(name for name, _, _, _ in found),
         tuple(path for _, path, _, _ in found),
-        teacher.encode(list(canvases[:, inside, inside])),
+        teacher.encode_inputs(list(middle(canvases))),
     )
     _save(faces, keep, digest.hexdigest())
     return faces

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from models import weights
 from models.encoder import Encoder
+from models.face.detect import load_detector
 from models.face.encode import FaceEncoder
-from models.face.reading import load_detector
 from models.training.dataset import Faces, load_faces
 from models.training.labels import mislabelled
 from models.training.loop import Course, Progress, Training
@@ -40,16 +40,17 @@ def prepare(
     keep: Path,
     *,
     teacher: str = "sface",
+    refine: bool = True,
     device: str = "cpu",
     validation_share: float = VALIDATION_SHARE,
     tell: Callable[[int, int], None] = lambda done, of: None,
 ) -> Prepared:
     """Finds the faces, leaves out photos that show somebody other than their label, and splits by identity.
 
-    keep: the file of `load_faces`. Photos of validation people are not left out: a measurement leaves nothing out.
+    keep, refine: as in `load_faces`. Photos of validation people are not left out: a measurement leaves nothing out.
     """
     encoder = FaceEncoder(weights.load_encoder(teacher), device=device, precision=torch.float32, flip=True)
-    faces = load_faces(folders, keep, load_detector(device), encoder, tell)
+    faces = load_faces(folders, keep, load_detector(device), encoder, refine=refine, tell=tell)
     apart = np.array([is_for_validation(name, validation_share) for name in faces.identities])
     wrong = mislabelled(faces.teacher, faces.person())
     return Prepared(faces.only(~apart & ~wrong), faces.only(apart), int((~apart & wrong).sum()))

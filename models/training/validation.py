@@ -34,7 +34,7 @@ class Validation:
             raise ValueError("validation needs two people with two photos: give more identities")
         chance = np.random.default_rng([seed, 1])
         pairs = [pairs[i] for i in chance.permutation(len(pairs))[:MOST_PEOPLE]]
-        crops = faces.crops()
+        crops = faces.inputs()
         return cls(
             _tensor([crops[first] for first, _ in pairs]),
             _tensor([crops[second] for _, second in pairs]),

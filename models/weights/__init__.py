@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from models.detector import Detector
-from models.encoder import CROP_PX, Encoder
+from models.encoder import Encoder
 from models.errors import WeightsError
 from models.image import Pixels, decode
 
@@ -32,6 +32,9 @@ PREPROCESSING = {
     "crop_px": 112,
     "length": 1,
 }
+# Weights that were trained on faces aligned by a closer look say so in their file, under this name.
+ALIGNMENT, REFINED = "alignment", "refined"
+REFINEMENT = "landmarks: the mean of what is found in the crop of 144 at 128 pixels and in its mirror image"
 
 
 def encoders() -> tuple[str, ...]:
@@ -69,6 +72,22 @@ def load_encoder(name: str | Path = "sface") -> Encoder:
     return network.eval()
 
 
+def refines(name: str | Path) -> bool:
+    """Whether those weights want faces aligned by a closer look (`models.face.refine`). Raises WeightsError.
+
+    The file says so itself; one that says nothing, as a published one, takes faces as the first look aligned them.
+    """
+    file = file_of(name)
+    try:
+        with safe_open(file, "pt") as held:
+            alignment = (held.metadata() or {}).get(ALIGNMENT)
+    except (OSError, SafetensorError) as e:
+        raise WeightsError(f"{file.name} cannot be read: install the distribution again") from e
+    if alignment not in (None, REFINED):
+        raise WeightsError(f"{file.name} wants faces aligned as {alignment!r}, which this version cannot do")
+    return alignment == REFINED
+
+
 def file_of(name: str | Path) -> Path:
     """Where the weights of a shipped encoder lie; a path is its own answer."""
     return name if isinstance(name, Path) else FOLDER / f"{name}.safetensors"
@@ -82,9 +101,9 @@ def load_detector() -> Detector:
 
 
 def sample_crops() -> list[Pixels]:
-    """Aligned crops uint8 (112, 112, 3) of the sample photos, against which a precision is judged. Read-only."""
+    """Crops uint8 (144, 144, 3) of the sample photos, against which a precision is judged. Read-only."""
     strip = decode(_bytes(FOLDER / "sample.png"))
-    return [np.ascontiguousarray(crop) for crop in np.split(strip, strip.shape[1] // CROP_PX, axis=1)]
+    return [np.ascontiguousarray(crop) for crop in np.split(strip, strip.shape[1] // strip.shape[0], axis=1)]
 
 
 def model_id(name: str | Path = "sface", *, flip: bool = False) -> str:
@@ -95,7 +114,8 @@ def model_id(name: str | Path = "sface", *, flip: bool = False) -> str:
     digest = hashlib.sha256()
     digest.update(_bytes(file_of(name)))
     digest.update(_bytes(FOLDER / f"{DETECTOR}.safetensors"))  # other landmarks are another alignment
-    digest.update(json.dumps({**PREPROCESSING, "flip": flip}, sort_keys=True).encode())
+    way = {**PREPROCESSING, "flip": flip} | ({"refine": REFINEMENT} if refines(name) else {})
+    digest.update(json.dumps(way, sort_keys=True).encode())
     return f"{file_of(name).stem}-{digest.hexdigest()[:12]}"
 
 

@@ -23,7 +23,7 @@ from onnx import numpy_helper
 from safetensors.torch import save_file
 
 from models.detector import HEADS, STRIDES_PX, Detector
-from models.encoder import CROP_PX, Encoder
+from models.encoder import INPUT_PX, Encoder
 from models.weights import FOLDER, sample_crops
 
 SOURCES = {
@@ -139,6 +139,8 @@ def halved(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def least_cosine(network: Encoder, state: dict[str, torch.Tensor]) -> float:
     """Least cosine between the embeddings of the sample crops under the network's own weights and under `state`."""
     crops = torch.stack([torch.from_numpy(crop) for crop in sample_crops()]).permute(0, 3, 1, 2).float()
+    margin = (crops.shape[2] - INPUT_PX) // 2
+    crops = crops[..., margin:-margin, margin:-margin]
     shipped = Encoder()
     shipped.load_state_dict({key: t.float() if t.is_floating_point() else t for key, t in state.items()})
     return float(torch.nn.functional.cosine_similarity(network(crops), shipped.eval()(crops)).min())
@@ -147,7 +149,7 @@ def least_cosine(network: Encoder, state: dict[str, torch.Tensor]) -> float:
 def largest_difference(network: torch.nn.Module, model: onnx.ModelProto) -> float:
     """Largest absolute difference of our module from the ONNX operators, on one seeded random picture."""
     generator = torch.Generator().manual_seed(7)
-    side = CROP_PX if isinstance(network, Encoder) else 640
+    side = INPUT_PX if isinstance(network, Encoder) else 640
     picture = torch.rand((1, 3, side, side), generator=generator) * 255
     is_encoder = isinstance(network, Encoder)
     theirs = run_operators(model, (picture if is_encoder else picture.flip(1)).numpy())

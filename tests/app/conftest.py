@@ -110,9 +110,9 @@ def face_of(vector: np.ndarray, quality: float = 0.9) -> Face:
 
 def crop_of(vector: np.ndarray) -> np.ndarray:
     """A crop that carries the vector, as the ScriptedReader encodes it."""
-    plain = np.zeros(112 * 112 * 3, np.uint8)
+    plain = np.zeros(144 * 144 * 3, np.uint8)
     plain[:512] = np.frombuffer(vector.astype(np.float32).tobytes(), np.uint8)
-    return plain.reshape(112, 112, 3)
+    return plain.reshape(144, 144, 3)
 
 
 class StandingClock:

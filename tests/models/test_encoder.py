@@ -2,12 +2,13 @@
 
 import torch
 
-from models.encoder import CROP_PX, DIMENSIONS, Encoder
+from models.encoder import DIMENSIONS, INPUT_PX, Encoder
+from models.face.align import middle
 from models.weights import load_encoder, sample_crops
 
 
 def crops() -> torch.Tensor:
-    return torch.stack([torch.from_numpy(crop) for crop in sample_crops()]).permute(0, 3, 1, 2).float()
+    return torch.stack([torch.from_numpy(middle(crop)) for crop in sample_crops()]).permute(0, 3, 1, 2).float()
 
 
 def randomised() -> Encoder:
@@ -25,14 +26,14 @@ def randomised() -> Encoder:
 
 @torch.inference_mode()
 def test_maps_crops_to_128_numbers_each() -> None:
-    out = load_encoder()(torch.zeros(3, 3, CROP_PX, CROP_PX))
+    out = load_encoder()(torch.zeros(3, 3, INPUT_PX, INPUT_PX))
     assert out.shape == (3, DIMENSIONS)
     assert out.dtype == torch.float32
 
 
 @torch.inference_mode()
 def test_folded_network_computes_the_same_function__random_norms() -> None:
-    picture = torch.rand(2, 3, CROP_PX, CROP_PX, dtype=torch.float64) * 255
+    picture = torch.rand(2, 3, INPUT_PX, INPUT_PX, dtype=torch.float64) * 255
     network = randomised().double()
     expected = network(picture)
     torch.testing.assert_close(network.folded()(picture), expected, rtol=1e-9, atol=1e-9)

@@ -10,7 +10,7 @@ from app.store.rows.template_parts import CROP, PARTS, SqlTemplateParts
 from app.store.tables import TEMPLATE_PARTS, TEMPLATES
 from app.store.vault.unit_keys import UnitKeys
 
-CROP_SHAPE = (112, 112, 3)
+CROP_SHAPE = (144, 144, 3)
 
 _OF = PARTS.where(TEMPLATES.c.person_id == bindparam("person_id"), TEMPLATE_PARTS.c.part == CROP).order_by(
     TEMPLATE_PARTS.c.template_id
@@ -33,7 +33,7 @@ class SqlCrops:
         self._parts = SqlTemplateParts(connection, keys)
 
     def keep(self, template_id: str, crop: Crop) -> None:
-        """Keeps uint8 (112, 112, 3). Raises UnknownTemplate when there is no such row."""
+        """Keeps uint8 (144, 144, 3). Raises UnknownTemplate when there is no such row."""
         owners = self._parts.owners([template_id])
         if not owners:
             raise UnknownTemplate
@@ -61,9 +61,9 @@ class SqlCrops:
 
 
 def crop_bytes(crop: Crop) -> bytes:
-    """uint8 (112, 112, 3) -> 37,632 bytes. Raises ValueError for another shape or type."""
+    """uint8 (144, 144, 3) -> 62,208 bytes. Raises ValueError for another shape or type."""
     if crop.shape != CROP_SHAPE or crop.dtype != np.uint8:
-        raise ValueError("a crop is uint8 (112, 112, 3)")
+        raise ValueError("a crop is uint8 (144, 144, 3)")
     return np.ascontiguousarray(crop).tobytes()
 
 

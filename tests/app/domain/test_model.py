@@ -31,5 +31,5 @@ def test_what_never_ends_is_not_ready():
 
 
 def test_neither_crop_nor_vector_is_shown():
-    shown = repr((Waiting("t", np.full((112, 112, 3), 77, np.uint8)), Embedded("t", np.full(128, 0.77, np.float32))))
+    shown = repr((Waiting("t", np.full((144, 144, 3), 77, np.uint8)), Embedded("t", np.full(128, 0.77, np.float32))))
     assert "77" not in shown

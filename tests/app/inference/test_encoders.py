@@ -14,6 +14,7 @@ from app.inference.encoders import Encoders
 from app.inference.face_reader import NetworkFaceReader
 from models import weights
 from models.errors import WeightsError
+from models.face.detect import load_detector
 
 
 @pytest.fixture
@@ -43,11 +44,11 @@ def test_a_model_id_finds_its_weights_and_its_setting(second: str) -> None:
 def test_weights_without_terms_are_not_loaded(second: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "TERMS", {"sface": "free"})
     with pytest.raises(WeightsError, match="terms"):
-        Encoders(device="cpu", precision="float32").of(weights.model_id(second))
+        Encoders(load_detector(), device="cpu", precision="float32").of(weights.model_id(second))
 
 
 def test_each_is_loaded_once_and_let_go(second: str) -> None:
-    encoders = Encoders(device="cpu", precision="float32")
+    encoders = Encoders(load_detector(), device="cpu", precision="float32")
     ids = [weights.model_id("sface"), weights.model_id(second)]
     first, other = (encoders.of(id_) for id_ in ids)
     assert encoders.of(ids[0]) is first
@@ -94,7 +95,7 @@ def test_a_model_whose_weights_are_not_here_is_not_ready_and_nothing_changes(sam
         with pytest.raises(NotReady, match="other-1 is served now"):
             reader.serve(Served("other-1"))
         with pytest.raises(NotReady):
-            reader.encode([np.zeros((112, 112, 3), np.uint8)], "other-1")
+            reader.encode([np.zeros((144, 144, 3), np.uint8)], "other-1")
         assert reader.model_id == before
     finally:
         reader.close()

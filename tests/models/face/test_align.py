@@ -4,10 +4,10 @@ import cmath
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.face.align import TEMPLATE, align, similarity_transform
+from models.face.align import TEMPLATE, align, middle, similarity_transform
 
 
 def moved(points: np.ndarray, angle: float, scale: float, shift: complex) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_is_the_best_of_all_similarities_where_none_fits() -> None:
 
 
 def test_five_landmarks_in_one_point_give_a_finite_crop() -> None:
-    assert align(np.zeros((50, 50, 3), np.uint8), np.full((5, 2), 20.0)).shape == (112, 112, 3)
+    assert align(np.zeros((50, 50, 3), np.uint8), np.full((5, 2), 20.0)).shape == (144, 144, 3)
 
 
 def slow_align(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -76,19 +76,29 @@ def test_crop_equals_slow_bilinear_sampling(angle: float, scale: float, shift: c
     landmarks = moved(TEMPLATE, angle, scale, shift)
     expected = slow_align(picture, landmarks)
     inside = expected.min(2) > 0
-    difference = np.abs(align(picture, landmarks).astype(float) - expected)[inside]
+    difference = np.abs(align(picture, landmarks, margin=0).astype(float) - expected)[inside]
     assert np.percentile(difference, 99) <= 1.5
 
 
 def test_a_large_face_is_averaged_and_not_sampled_pixel_by_pixel() -> None:
     # A checkerboard of single pixels is grey to the eye; sampling every tenth pixel of it would be noise.
     board = (np.indices((1400, 1400)).sum(0) % 2 * 255).astype(np.uint8)
-    crop = align(np.repeat(board[..., None], 3, 2), moved(TEMPLATE, 0.1, 10.3, 60 + 60j))
+    crop = align(np.repeat(board[..., None], 3, 2), moved(TEMPLATE, 0.1, 10.3, 60 + 60j), margin=0)
     assert crop[20:90, 20:90].std() < 12
     assert abs(float(crop[20:90, 20:90].mean()) - 127.5) < 3
 
 
 def test_beyond_the_picture_it_is_black() -> None:
-    crop = align(np.full((60, 60, 3), 255, np.uint8), moved(TEMPLATE, 0.0, 1.0, -60 + 0j))
+    crop = align(np.full((60, 60, 3), 255, np.uint8), moved(TEMPLATE, 0.0, 1.0, -60 + 0j), margin=0)
     assert (crop[:, :50] == 0).all()
     assert align(np.full((60, 60, 3), 255, np.uint8), moved(TEMPLATE, 0.0, 1.0, 5000 + 5000j)).max() == 0
+
+
+@settings(deadline=None, max_examples=40)
+@given(angle=st.floats(-0.7, 0.7), scale=st.floats(0.5, 7), x=st.floats(-150, 900), y=st.floats(-150, 900))
+def test_the_margin_changes_nothing_of_what_is_inside(angle: float, scale: float, x: float, y: float) -> None:
+    picture = np.random.default_rng(5).integers(0, 255, (700, 800, 3), dtype=np.uint8)
+    landmarks = moved(TEMPLATE, angle, scale, complex(x, y))
+    inside = middle(align(picture, landmarks)).astype(int)
+    # A level of rounding: the two are cut from arrays that begin at other pixels.
+    assert np.abs(inside - align(picture, landmarks, margin=0)).max() <= 1

@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 from models.face import detect as module
-from models.face.detect import Face, Network, detect, prominence
-from models.face.reading import load_detector
+from models.face.detect import Face, Network, detect, load_detector, prominence
 from models.image import decode
 
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from models import weights
+from models.face.detect import load_detector
 from models.face.doors import around_the_face, contact_sheet, under_conditions
 from models.face.encode import FaceEncoder
-from models.face.reading import FaceChain, load_detector
+from models.face.reading import FaceChain
 from models.image import Pixels, decode
 from models.measure.conditions import CONDITIONS
 from models.measure.doors import CLEAN

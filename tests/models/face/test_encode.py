@@ -1,12 +1,19 @@
-"""Encoding: unit rows, flip averaging, batches, and the choice of precision."""
+"""Encoding: unit rows, flip averaging, batches, what the network sees, and the choice of precision."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from models import weights
 from models.encoder import Encoder
 from models.face import encode as module
-from models.face.encode import FaceEncoder, choose_precision
+from models.face.align import middle
+from models.face.detect import load_detector
+from models.face.encode import FaceEncoder, choose_precision, open_encoder
+from models.face.refine import refined
 from models.weights import load_encoder, sample_crops
 
 
@@ -18,7 +25,11 @@ def encoder() -> FaceEncoder:
 def test_rows_are_what_the_plain_network_says_at_unit_length(encoder: FaceEncoder) -> None:
     crops = sample_crops()
     with torch.inference_mode():
-        raw = load_encoder()(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()).numpy().astype(np.float64)
+        raw = (
+            load_encoder()(torch.from_numpy(np.stack([middle(crop) for crop in crops])).permute(0, 3, 1, 2).float())
+            .numpy()
+            .astype(np.float64)
+        )
     expected = raw / np.sqrt((raw**2).sum(1, keepdims=True))
     rows = encoder.encode(crops)
     assert rows.dtype == np.float32
@@ -84,3 +95,22 @@ def test_many_crops_are_encoded_as_each_of_them_alone(encoder: FaceEncoder) -> N
     together = encoder.encode(crops)
     assert together.shape == (len(crops), 128)
     np.testing.assert_allclose(together, np.concatenate([encoder.encode([crop]) for crop in crops]), atol=2e-5)
+
+
+def test_without_a_closer_look_the_network_sees_the_middle_of_the_crop(encoder: FaceEncoder) -> None:
+    crops = sample_crops()
+    for crop, seen in zip(crops, encoder.inputs(crops), strict=True):
+        np.testing.assert_array_equal(seen, crop[16:128, 16:128])
+    np.testing.assert_array_equal(encoder.encode(crops), encoder.encode_inputs([middle(crop) for crop in crops]))
+
+
+def test_weights_that_ask_for_a_closer_look_get_it(tmp_path: Path) -> None:
+    plain, closer = tmp_path / "plain.safetensors", tmp_path / "closer.safetensors"
+    tensors = load_file(weights.file_of("sface"))
+    save_file(tensors, plain)
+    save_file(tensors, closer, {weights.ALIGNMENT: weights.REFINED})
+    crops = sample_crops()
+    as_it_is, looked = (open_encoder(file, precision=torch.float32) for file in (plain, closer))
+    np.testing.assert_array_equal(as_it_is.inputs(crops), [middle(crop) for crop in crops])
+    np.testing.assert_array_equal(looked.inputs(crops), refined(load_detector(), crops))
+    assert not np.array_equal(as_it_is.encode(crops), looked.encode(crops))

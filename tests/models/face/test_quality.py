@@ -7,9 +7,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from models.face.align import align
-from models.face.detect import Face, detect
+from models.face.detect import Face, detect, load_detector
 from models.face.quality import BOUNDS, Quality, assess, head_pose
-from models.face.reading import load_detector
 from models.image import decode
 
 # A head of mean measures: landmarks in distances between the eyes, depth towards the viewer.

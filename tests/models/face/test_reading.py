@@ -10,8 +10,9 @@ from PIL import Image
 
 from models.errors import TooManyPixels, UnreadableImage
 from models.face import reading as module
+from models.face.detect import load_detector
 from models.face.encode import FaceEncoder
-from models.face.reading import FaceChain, load_detector
+from models.face.reading import FaceChain
 from models.weights import load_encoder
 
 
@@ -39,7 +40,7 @@ def side_by_side(left: Path, right: Path, share: float = 1.0) -> bytes:
 def test_reads_one_face_of_each_sample_with_a_unit_embedding(chain: FaceChain, samples: Path) -> None:
     for path in samples.glob("*.jpg"):
         ((found, vector),) = chain.read(path.read_bytes())
-        assert found.crop.shape == (112, 112, 3)
+        assert found.crop.shape == (144, 144, 3)
         assert found.quality.score > 0.5
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 

@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.face.detect import detect
-from models.face.reading import load_detector
+from models.face.detect import detect, load_detector
 from models.face.second_look import look_again
 from models.image import decode
 from models.measure.conditions import under

@@ -20,6 +20,6 @@ class Slow:
 @pytest.mark.parametrize("batch", [1, 8])
 def test_faces_a_second_are_those_of_later_calls(batch: int) -> None:
     slow = Slow()
-    speed = faces_per_second(slow, [np.zeros((112, 112, 3), np.uint8)] * 3, batch, trials=5)  # type: ignore[arg-type]
+    speed = faces_per_second(slow, [np.zeros((144, 144, 3), np.uint8)] * 3, batch, trials=5)  # type: ignore[arg-type]
     assert slow.batches == [batch] * 6
     assert 100 < speed <= 500

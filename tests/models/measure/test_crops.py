@@ -3,14 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import encoder
+from models.face import align
 from models.measure import crops as module
 from models.measure.crops import CropReading, Crops
 from models.measure.readings import FOUND, NO_FACE, PhotoReading, Readings
 
 
 def crop(seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (144, 144, 3), dtype=np.uint8)
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_crop_is_as_large_as_the_encoder_wants_it() -> None:
-    assert module.CROP_PX == encoder.CROP_PX
+    assert module.CROP_PX == align.CROP_PX
 
 
 def test_what_was_kept_comes_back_byte_for_byte(folder: Path) -> None:

@@ -1,15 +1,14 @@
 import numpy as np
 import pytest
 
-from models.face.align import TEMPLATE
-from models.training.augment import CANVAS_PX, MARGIN_PX
+from models.face.align import CROP_PX, MARGIN_PX, TEMPLATE
 from models.training.dataset import Faces
 
 
 @pytest.fixture
 def canvas():
     """Smooth colours with an edge, as a photo has them."""
-    y, x = np.mgrid[:CANVAS_PX, :CANVAS_PX]
+    y, x = np.mgrid[:CROP_PX, :CROP_PX]
     picture = np.stack((x, y, (x + y) // 2), -1).astype(np.uint8)
     picture[40:100, 50:90] = (200, 150, 120)
     return picture

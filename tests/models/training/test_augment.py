@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from models.encoder import CROP_PX
+from models.encoder import INPUT_PX
+from models.face.align import CROP_PX, MARGIN_PX
 from models.measure.conditions import CONDITIONS
-from models.training.augment import AUGMENTATIONS, CANVAS_PX, MARGIN_PX, Canvas, cropped
+from models.training.augment import AUGMENTATIONS, Canvas, cropped
 
 
 def seen(name, canvas, points, seed=0):
@@ -15,7 +16,7 @@ def test_gives_a_canvas_of_bytes_and_leaves_its_own_alone(name, canvas, points):
     before = canvas.copy()
     for seed in range(5):
         out = seen(name, canvas, points, seed)
-        assert out.shape == (CANVAS_PX, CANVAS_PX, 3)
+        assert out.shape == (CROP_PX, CROP_PX, 3)
         assert out.dtype == np.uint8
         assert (out != before).any()
     assert (canvas == before).all()
@@ -76,7 +77,7 @@ def test_a_crop_without_jitter_is_the_inside_of_the_canvas_or_its_mirror(canvas)
 
 def test_jitter_moves_a_crop_by_pixels(canvas):
     crop = cropped(canvas, np.random.default_rng(1), 2.0)
-    assert crop.shape == (CROP_PX, CROP_PX, 3)
+    assert crop.shape == (INPUT_PX, INPUT_PX, 3)
     assert (crop != canvas[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]).any()
 
 

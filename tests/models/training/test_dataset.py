@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from models import weights
-from models.face.align import TEMPLATE
+from models.face.align import CROP_PX, MARGIN_PX, TEMPLATE, align, middle
+from models.face.detect import detect, load_detector
 from models.face.encode import FaceEncoder
-from models.face.reading import load_detector
-from models.training.augment import CANVAS_PX, MARGIN_PX
+from models.face.refine import refined
+from models.image import decode
 from models.training.dataset import canvas_of, load_faces, photos_of
 
 SAMPLES = Path(__file__).parents[3] / "samples"
@@ -40,10 +41,10 @@ def folder(tmp_path):
 def test_faces_are_found_once_and_kept(folder, tmp_path, detector, teacher):
     told = []
     keep = tmp_path / "kept" / "faces.npz"
-    faces = load_faces([folder], keep, detector, teacher, lambda done, of: told.append((done, of)))
+    faces = load_faces([folder], keep, detector, teacher, tell=lambda done, of: told.append((done, of)))
     assert faces.identities == ("hopper", "obama", "obama")
     assert faces.person().tolist() == [0, 1, 1]
-    assert faces.canvases.shape == (3, CANVAS_PX, CANVAS_PX, 3)
+    assert faces.canvases.shape == (3, CROP_PX, CROP_PX, 3)
     assert told == [(4, 4)]
     assert keep.stat().st_mode & 0o077 == 0
 
@@ -67,20 +68,25 @@ def test_other_photos_or_half_a_file_are_read_anew(folder, tmp_path, detector, t
     assert len(load_faces([folder], keep, detector, teacher)) == 2
 
 
-def test_the_crop_inside_the_canvas_is_the_one_that_is_served(detector):
-    from models.face.align import align
-    from models.face.detect import detect
-    from models.image import decode
-
+@pytest.mark.parametrize("refine", [True, False])
+def test_what_is_inside_the_canvas_is_what_the_encoder_sees_in_service(detector, refine):
     photo = SAMPLES / "collins.jpg"
-    found = canvas_of(photo, detector)
+    found = canvas_of(photo, detector, refine=refine)
     assert found is not None
     canvas, points = found
     picture = decode(photo.read_bytes(), max_bytes=10**8, max_pixels=10**8)
-    served = align(picture, detect(detector, picture)[0].landmarks)
-    inside = canvas[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX].astype(int)
-    assert np.abs(inside - served).max() <= 2
+    crop = align(picture, detect(detector, picture)[0].landmarks)
+    served = refined(detector, [crop])[0] if refine else middle(crop)
+    # The one is aligned in the picture, the other in the crop, which is smoother.
+    assert np.abs(middle(canvas).astype(int) - served).mean() <= (2.5 if refine else 0)
     assert np.abs(points - (TEMPLATE + MARGIN_PX)).max() < 12
+
+
+def test_faces_that_were_found_otherwise_are_found_anew(folder, tmp_path, detector, teacher):
+    keep = tmp_path / "faces.npz"
+    closer = load_faces([folder], keep, detector, teacher)
+    assert not np.array_equal(load_faces([folder], keep, detector, teacher, refine=False).canvases, closer.canvases)
+    np.testing.assert_array_equal(load_faces([folder], keep, detector, teacher).canvases, closer.canvases)
 
 
 def test_a_name_in_two_folders_is_one_person(folder, tmp_path):

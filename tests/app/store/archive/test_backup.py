@@ -331,7 +331,7 @@ def test_a_kill_in_the_middle_leaves_no_half_of_it(store, opened, tmp_path):
 
 
 def test_kept_crops_and_the_model_that_is_served_are_in_it_sealed(store, opened, tmp_path):
-    crop = np.random.default_rng(1).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    crop = np.random.default_rng(1).integers(0, 256, (144, 144, 3), dtype=np.uint8)
     with store.write() as uow:
         uow.crops.keep("t0", crop)
         uow.models.serve(Served("model", "next"))
@@ -350,7 +350,7 @@ def test_kept_crops_and_the_model_that_is_served_are_in_it_sealed(store, opened,
 
 def test_a_crop_that_cannot_be_opened_keeps_nobody_from_being_backed_up(store, opened, tmp_path):
     with store.write() as uow:
-        uow.crops.keep("t0", np.zeros((112, 112, 3), np.uint8))
+        uow.crops.keep("t0", np.zeros((144, 144, 3), np.uint8))
         uow.connection.execute(update(TEMPLATE_PARTS).values(sealed=b"altered"))
         uow.commit()
     assert back_up(store, tmp_path / "backup").persons == 3

@@ -8,7 +8,7 @@ OLD, NEW = "model", "model-next"
 
 
 def crop(seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (112, 112, 3), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (144, 144, 3), dtype=np.uint8)
 
 
 def unit(seed):
