@@ -38,6 +38,9 @@ def train(
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="of the products; weights stay float32")
     ] = "auto",
+    refine: Annotated[
+        bool, typer.Option("--refine/--no-refine", help="faces aligned by a closer look, as the encoder will want them")
+    ] = True,
     faces: Annotated[Path | None, typer.Option(help="keeps the faces that were found; it holds faces")] = None,
 ) -> None:
     """Trains an encoder; resumable: the same command goes on where it stopped. Prints where the weights lie."""
@@ -61,6 +64,7 @@ def train(
             prepared = prepare(
                 data,
                 faces or out / "faces.npz",
+                refine=refine,
                 device=device,
                 tell=lambda done, of: bar.update(reading, completed=done, total=of),
             )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from models import weights
 from models.encoder import Encoder
+from models.training.centre import centred
 from models.training.student import fine_tuned, shipped_form
 
 
@@ -40,15 +41,22 @@ def blend_files(trained: Path, share: float, out: Path, *, half: bool) -> None:
     half: float16. Raises ValueError for a file that `onelook train` did not make.
     """
     with safe_open(trained, "pt") as file:
-        made_by = (file.metadata() or {}).get("made_by")
+        says = file.metadata() or {}
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dictionary
+    made_by = says.get("made_by")
     if made_by is None:
         raise ValueError(f"{trained} does not say how it was made: it is no file of `onelook train`")
     end = Encoder()
     end.load_state_dict(state)
-    start = weights.load_encoder(json.loads(made_by)["teacher"])
-    tensors = blended(start, end.eval(), share)
+    how = json.loads(made_by)
+    if how["init"] != "weights":
+        raise ValueError(f"{trained} began with random weights: nothing useful lies between them and what was learnt")
+    start = Encoder()
+    start.load_state_dict(
+        shipped_form(centred(fine_tuned(weights.load_encoder(how["teacher"])), torch.tensor(how["centre"])))
+    )
+    tensors = blended(start.eval(), end.eval(), share)
     if half:
         tensors = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, out, {"made_by": json.dumps({**json.loads(made_by), "share": share})})
+    save_file(tensors, out, {**says, "made_by": json.dumps({**how, "share": share})})

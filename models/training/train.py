@@ -1,5 +1,6 @@
 """From folders of identities to weights: everything that `onelook train` does, usable alone."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from models import weights
 from models.encoder import Encoder
 from models.face.detect import load_detector
 from models.face.encode import FaceEncoder
+from models.training.centre import about_their_mean, centre_of, centred
 from models.training.dataset import Faces, load_faces
 from models.training.labels import mislabelled
 from models.training.loop import Course, Progress, Training
@@ -28,11 +30,12 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is trained on, what is looked at, and what was left out."""
+    """What is trained on, what is looked at, what was left out, and whether faces were aligned by a closer look."""
 
     train: Faces
     validation: Faces
     dropped: int
+    refined: bool
 
 
 def prepare(
@@ -53,7 +56,7 @@ def prepare(
     faces = load_faces(folders, keep, load_detector(device), encoder, refine=refine, tell=tell)
     apart = np.array([is_for_validation(name, validation_share) for name in faces.identities])
     wrong = mislabelled(faces.teacher, faces.person())
-    return Prepared(faces.only(~apart & ~wrong), faces.only(apart), int((~apart & wrong).sum()))
+    return Prepared(faces.only(~apart & ~wrong), faces.only(apart), int((~apart & wrong).sum()), refine)
 
 
 def train(
@@ -71,13 +74,19 @@ def train(
     """Trains, or goes on where the folder says it stopped; the file of the averaged weights, `weights.safetensors`.
 
     Beside it: `checkpoint.pt`, and `log.jsonl` with a line for each step. init: `weights` begins with the teacher's,
-    its norms folded; `scratch` with random ones and norms that learn.
+    its norms folded and its embeddings drawn about their mean; `scratch` with random ones and norms that learn. The
+    file says how it was made, and how faces are to be aligned for it.
     """
     torch.manual_seed(course.seed)
-    network = fine_tuned(weights.load_encoder(teacher)) if init == "weights" else _from_scratch()
+    faces = dataclasses.replace(prepared.train, teacher=about_their_mean(prepared.train.teacher))
+    network, centre = _from_scratch(), None
+    if init == "weights":
+        network = fine_tuned(weights.load_encoder(teacher).to(device))
+        centre = centre_of(network, faces.inputs(), device)
+        centred(network, centre)
     validation = Validation.of(prepared.validation, course.seed)
     training = Training(
-        network, prepared.train, validation, folder, recipe, course, init=init, device=device, precision=precision
+        network, faces, validation, folder, recipe, course, init=init, device=device, precision=precision
     )
     training.run(tell)
     with (folder / "log.jsonl").open("w", encoding="utf-8") as log:
@@ -85,7 +94,10 @@ def train(
     network.load_state_dict(training.average)
     file = folder / "weights.safetensors"
     made_by = {"recipe": asdict(recipe), "course": asdict(course), "init": init, "teacher": teacher}
-    save_file(shipped_form(network), file, {"made_by": json.dumps(made_by)})
+    # By its start and its end the encoders between both can be made: `models.training.blend`.
+    made_by["centre"] = None if centre is None else centre.tolist()
+    alignment = {weights.ALIGNMENT: weights.REFINED} if prepared.refined else {}
+    save_file(shipped_form(network), file, {"made_by": json.dumps(made_by), **alignment})
     return file
 
 
