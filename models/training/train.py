@@ -93,9 +93,14 @@ def train(
         log.writelines(json.dumps(line) + "\n" for line in training.history)
     network.load_state_dict(training.average)
     file = folder / "weights.safetensors"
-    made_by = {"recipe": asdict(recipe), "course": asdict(course), "init": init, "teacher": teacher}
-    # By its start and its end the encoders between both can be made: `models.training.blend`.
-    made_by["centre"] = None if centre is None else centre.tolist()
+    made_by = {
+        "recipe": asdict(recipe),
+        "course": asdict(course),
+        "init": init,
+        "teacher": teacher,
+        # By its start and its end the encoders between both can be made: `models.training.blend`.
+        "centre": None if centre is None else centre.tolist(),
+    }
     alignment = {weights.ALIGNMENT: weights.REFINED} if prepared.refined else {}
     save_file(shipped_form(network), file, {"made_by": json.dumps(made_by), **alignment})
     return file
