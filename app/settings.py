@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     search: Literal["faiss", "pgvector"] = Field("faiss", description="where is searched; pgvector: vectors in clear")
     replica_urls: tuple[str, ...] = Field((), repr=False, description="JSON list of URLs of standbys to search on")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where the networks run")
-    model: Literal["sface"] = Field("sface", description="which encoder; see `onelook reembed`")
+    model: Literal["onelook", "sface"] = Field("onelook", description="which encoder; see `onelook reembed`")
     flip_averaging: bool = Field(True, description="encode each face mirrored too, and average; another model")
     keep_crops: bool = Field(False, description="keep aligned faces, sealed, for another model to embed")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: measured at start")

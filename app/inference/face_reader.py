@@ -72,7 +72,7 @@ class NetworkFaceReader:
     def __init__(
         self,
         *,
-        model: str = "sface",
+        model: str = "onelook",
         flip: bool = False,
         device: str = "auto",
         precision: str = "auto",

@@ -22,7 +22,10 @@ FOLDER = Path(__file__).parent
 DETECTOR = "yunet"
 
 # Under which terms each encoder may be used: its model card has the whole story.
-TERMS = {"sface": "Apache-2.0; published in the OpenCV Zoo; may be used at work"}
+TERMS = {
+    "onelook": "for research: trained on photos of CelebA, which allows no other use; at work take sface or your own",
+    "sface": "Apache-2.0; published in the OpenCV Zoo; may be used at work",
+}
 
 # What happens to a picture between the file and the network. Whoever changes alignment, channel order, scaling or the
 # comparison changes this text, and with it every model_id: vectors made one way are never compared with the other's.
@@ -59,7 +62,7 @@ def named(model_id_: str) -> tuple[str, bool]:
     raise WeightsError(f"the weights of {model_id_} are not here: install the version that had them")
 
 
-def load_encoder(name: str | Path = "sface") -> Encoder:
+def load_encoder(name: str | Path) -> Encoder:
     """The encoder in float32, in evaluation mode, norms not folded. Raises WeightsError. Read-only.
 
     name: of a shipped one, or the path of any safetensors file with weights of the same network.
@@ -106,7 +109,7 @@ def sample_crops() -> list[Pixels]:
     return [np.ascontiguousarray(crop) for crop in np.split(strip, strip.shape[1] // strip.shape[0], axis=1)]
 
 
-def model_id(name: str | Path = "sface", *, flip: bool = False) -> str:
+def model_id(name: str | Path, *, flip: bool = False) -> str:
     """`<name>-<12 hex digits>`: the digest of the weights and of the preprocessing, flip averaging included.
 
     A path goes by the name of its file, without the ending.

@@ -30,7 +30,7 @@ def test_the_shipped_threshold_tells_pairs_of_lfw_apart(root: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
             readings = pool.map(lambda path: reader.read((folder / path).read_bytes()), paths)
             embedding = {path: reading.faces[0].embedding for path, reading in zip(paths, readings, strict=True)}
-        threshold = load("sface", reader.model_id).for_verification(1e-3).threshold
+        threshold = load("onelook", reader.model_id).for_verification(1e-3).threshold
     finally:
         reader.close()
     right = [(float(embedding[p.left] @ embedding[p.right]) >= threshold) == p.same for p in pairs]

@@ -12,6 +12,7 @@ from app.inference import calibration
 from models import weights
 from tests.acceptance.storm import soak
 from tests.acceptance.storm.faces import Cast, gold_vectors, reading_of
+from tests.acceptance.storm.networks import FLIP, MODEL
 
 ACTS = 300
 # A few seconds where nothing else runs; a busy machine may take its time.
@@ -27,7 +28,7 @@ def test_no_answer_of_the_storm_hangs_on_chance(samples):
     inner = vectors[each] @ vectors.T
     inner[np.arange(len(each)), each] = 0
     assert np.abs(inner).max() * 127 == pytest.approx(17)
-    points = calibration.load("sface", weights.model_id("sface", flip=True))
+    points = calibration.load(MODEL, weights.model_id(MODEL, flip=FLIP))
     cast, chance = Cast(samples), random.Random(2)
     people = [cast.next_person() for _ in range(300)]
     looks = np.array([[seen(one.first(chance)), seen(one.other(chance))] for one in people])

@@ -209,10 +209,10 @@ def test_refuses_to_start_without_the_key_of_what_is_stored(settings):
 
 def test_weights_that_cannot_be_used_are_misconfigured(settings, monkeypatch):
     def reader(**options):
-        raise WeightsError("sface.safetensors is missing: install the distribution again")
+        raise WeightsError("onelook.safetensors is missing: install the distribution again")
 
     monkeypatch.setattr("app.assembly.parts.NetworkFaceReader", reader)
-    with pytest.raises(Misconfigured, match=r"sface\.safetensors is missing"):
+    with pytest.raises(Misconfigured, match=r"onelook\.safetensors is missing"):
         build_parts(settings)
 
 

@@ -26,7 +26,7 @@ def randomised() -> Encoder:
 
 @torch.inference_mode()
 def test_maps_crops_to_128_numbers_each() -> None:
-    out = load_encoder()(torch.zeros(3, 3, INPUT_PX, INPUT_PX))
+    out = load_encoder("sface")(torch.zeros(3, 3, INPUT_PX, INPUT_PX))
     assert out.shape == (3, DIMENSIONS)
     assert out.dtype == torch.float32
 
@@ -41,13 +41,13 @@ def test_folded_network_computes_the_same_function__random_norms() -> None:
 
 @torch.inference_mode()
 def test_folded_network_computes_the_same_function__shipped_weights() -> None:
-    expected = load_encoder()(crops())
-    torch.testing.assert_close(load_encoder().folded()(crops()), expected, rtol=1e-3, atol=1e-4)
+    expected = load_encoder("sface")(crops())
+    torch.testing.assert_close(load_encoder("sface").folded()(crops()), expected, rtol=1e-3, atol=1e-4)
 
 
 @torch.inference_mode()
 def test_each_row_of_a_batch_is_what_it_is_alone() -> None:
-    network, batch = load_encoder(), crops()
+    network, batch = load_encoder("sface"), crops()
     together = network(batch)
     for i in range(len(batch)):
         torch.testing.assert_close(together[i], network(batch[i : i + 1])[0], rtol=1e-4, atol=1e-5)

@@ -4,7 +4,7 @@ import threading
 
 from app.inference.face_reader import NetworkFaceReader
 
-MODEL, FLIP, LANES = "sface", True, 1
+MODEL, FLIP, LANES = "onelook", True, 1
 # As many processes as no machine has cores: each network is to run in one thread, and none is started before a fork.
 _MANY = 1024
 

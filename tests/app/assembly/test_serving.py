@@ -19,7 +19,7 @@ class Reader:
 
 @pytest.fixture
 def ids():
-    return [weights.model_id(flip=flip) for flip in (False, True)]
+    return [weights.model_id("onelook", flip=flip) for flip in (False, True)]
 
 
 def test_reader_and_points_go_over_together(ids):

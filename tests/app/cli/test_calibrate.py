@@ -60,10 +60,10 @@ def test_what_it_writes_is_served_from_the_next_start_on(onelook, home, photos):
     assert "isotonic" in result.stdout
     assert "platt" in result.stdout
     assert f"written to {home / OWN_FILE}" in result.stdout.replace("\n", "")
-    points = load("sface", model_id(flip=True), home)
+    points = load("onelook", model_id("onelook", flip=True), home)
     assert (points.own, points.sample) == (True, "north door")
     assert points.likelihood is not None
-    assert json.loads((home / OWN_FILE).read_text())[model_id(flip=True)]["sample"]["people"] == 90
+    assert json.loads((home / OWN_FILE).read_text())[model_id("onelook", flip=True)]["sample"]["people"] == 90
 
 
 def test_it_is_noted_in_the_audit_trail(onelook, home, photos):
@@ -95,7 +95,7 @@ def test_photos_without_a_face_are_told_and_missed(onelook, home, photos):
         (folder / f"p{person:03d}" / "1.jpg").write_bytes(b"blind" if person else b"large")
     result = onelook("calibrate", folder)
     assert "39 photos show no face and 1 were refused: they count as missed" in result.stdout
-    held = json.loads((home / OWN_FILE).read_text())[model_id(flip=True)]
+    held = json.loads((home / OWN_FILE).read_text())[model_id("onelook", flip=True)]
     assert held["sample"]["photos_without_face"] == 40
     assert held["verification"][0]["miss"] >= 40 / 90 - 1e-6
 

@@ -217,10 +217,10 @@ def serve(settings, model):
 def test_says_that_another_model_is_wanted_than_the_one_that_is_served(started, pictures):
     from models.weights import model_id
 
-    enrol(started, pictures, "tpl_1", model_id("sface", flip=False))
+    enrol(started, pictures, "tpl_1", model_id(started.model, flip=False))
     finding = network_checks.templates(started)
     assert (finding.level, "onelook reembed" in finding.text) == ("warning", True)
-    assert model_id("sface", flip=True) in finding.text
+    assert model_id(started.model, flip=True) in finding.text
 
 
 def test_finds_templates_of_another_model_and_of_another_master_key(started, home, pictures):
@@ -275,7 +275,7 @@ def test_finds_weights_that_compute_nonsense(settings, monkeypatch):
 
 def test_finds_a_model_without_thresholds(settings, monkeypatch, tmp_path):
     monkeypatch.setattr("models.weights.FOLDER", tmp_path)
-    monkeypatch.setattr("models.weights.model_id", lambda name, flip: "sface-other")
+    monkeypatch.setattr("models.weights.model_id", lambda name, flip: "onelook-other")
     finding = doctor._looked(lambda: network_checks.calibration(settings))
     assert finding.level == "failure"
     assert "onelook evaluate operating-points" in finding.text
@@ -283,8 +283,8 @@ def test_finds_a_model_without_thresholds(settings, monkeypatch, tmp_path):
 
 def test_says_whose_thresholds_are_served(settings):
     assert network_checks.calibration(settings).text.endswith("as shipped")
-    model = model_id(flip=settings.flip_averaging)
-    measured = read_calibrations(FOLDER / "sface.calibration.json")[model]
+    model = model_id("onelook", flip=settings.flip_averaging)
+    measured = read_calibrations(FOLDER / "onelook.calibration.json")[model]
     keep(settings.home, replace(measured, sample=replace(measured.sample, name="our door")))
     assert network_checks.calibration(settings).text.endswith("of this home's own photos (our door)")
 

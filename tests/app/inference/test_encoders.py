@@ -33,8 +33,8 @@ def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_model_id_finds_its_weights_and_its_setting(second: str) -> None:
-    assert weights.encoders() == ("second", "sface")
-    for name in ("sface", second):
+    assert weights.encoders() == ("onelook", "second", "sface")
+    for name in ("onelook", "sface", second):
         for flip in (False, True):
             assert weights.named(weights.model_id(name, flip=flip)) == (name, flip)
     with pytest.raises(WeightsError, match="not here"):
@@ -112,7 +112,7 @@ def test_points_are_those_of_the_model_that_the_id_names(second: str) -> None:
 
 
 def test_what_follows_gives_the_points_of_the_moment() -> None:
-    plain, flipped = (calibration.of_model(weights.model_id(flip=flip)) for flip in (False, True))
+    plain, flipped = (calibration.of_model(weights.model_id("onelook", flip=flip)) for flip in (False, True))
     now = [plain]
     points = calibration.following(lambda: now[0])
     assert points.for_verification() == plain.for_verification()

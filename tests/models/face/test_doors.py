@@ -16,7 +16,7 @@ from models.measure.doors import CLEAN
 
 @pytest.fixture(scope="module")
 def chain() -> FaceChain:
-    return FaceChain(load_detector(), FaceEncoder(weights.load_encoder(), precision=torch.float32))
+    return FaceChain(load_detector(), FaceEncoder(weights.load_encoder("sface"), precision=torch.float32))
 
 
 @pytest.fixture

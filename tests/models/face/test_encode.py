@@ -17,19 +17,20 @@ from models.face.refine import refined
 from models.weights import load_encoder, sample_crops
 
 
+def sface() -> Encoder:
+    return load_encoder("sface")
+
+
 @pytest.fixture(scope="module")
 def encoder() -> FaceEncoder:
-    return FaceEncoder(load_encoder(), precision=torch.float32)
+    return FaceEncoder(load_encoder("sface"), precision=torch.float32)
 
 
 def test_rows_are_what_the_plain_network_says_at_unit_length(encoder: FaceEncoder) -> None:
     crops = sample_crops()
     with torch.inference_mode():
-        raw = (
-            load_encoder()(torch.from_numpy(np.stack([middle(crop) for crop in crops])).permute(0, 3, 1, 2).float())
-            .numpy()
-            .astype(np.float64)
-        )
+        seen = torch.from_numpy(np.stack([middle(crop) for crop in crops])).permute(0, 3, 1, 2).float()
+        raw = load_encoder("sface")(seen).numpy().astype(np.float64)
     expected = raw / np.sqrt((raw**2).sum(1, keepdims=True))
     rows = encoder.encode(crops)
     assert rows.dtype == np.float32
@@ -49,18 +50,18 @@ def test_two_photos_of_one_person_are_closer_than_two_people(encoder: FaceEncode
 
 def test_flip_averaging_is_the_direction_of_the_sum_and_blind_to_mirroring() -> None:
     crops = sample_crops()
-    both = FaceEncoder(load_encoder(), precision=torch.float32, flip=True)
+    both = FaceEncoder(load_encoder("sface"), precision=torch.float32, flip=True)
     np.testing.assert_allclose(both.encode(crops), both.encode([c[:, ::-1] for c in crops]), atol=1e-5)
     assert not np.allclose(
-        both.encode(crops), FaceEncoder(load_encoder(), precision=torch.float32).encode(crops), atol=1e-3
+        both.encode(crops), FaceEncoder(load_encoder("sface"), precision=torch.float32).encode(crops), atol=1e-3
     )
 
 
 def test_a_wanted_precision_is_taken_and_reasoned() -> None:
-    chosen = choose_precision(load_encoder, sample_crops(), wanted="float32")
+    chosen = choose_precision(sface, sample_crops(), wanted="float32")
     assert chosen.name == "float32"
     assert "asked" in chosen.why
-    assert choose_precision(load_encoder, sample_crops(), wanted="bfloat16").name == "bfloat16"
+    assert choose_precision(sface, sample_crops(), wanted="bfloat16").name == "bfloat16"
 
 
 @pytest.mark.parametrize(("gain", "expected"), [(1.0, "float32"), (1.9, "bfloat16")])
@@ -68,7 +69,7 @@ def test_a_lower_precision_is_chosen_only_for_its_speed(
     monkeypatch: pytest.MonkeyPatch, gain: float, expected: str
 ) -> None:
     monkeypatch.setattr(module, "_gain", lambda *_: gain)
-    chosen = choose_precision(load_encoder, sample_crops())
+    chosen = choose_precision(sface, sample_crops())
     assert chosen.name == expected
     assert f"{gain:.2f}" in chosen.why
 
@@ -76,7 +77,7 @@ def test_a_lower_precision_is_chosen_only_for_its_speed(
 def test_a_lower_precision_that_changes_the_embeddings_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     def fragile() -> Encoder:
         # A step that float32 resolves and bfloat16 does not: the rounded slopes carry the signal.
-        network = load_encoder()
+        network = load_encoder("sface")
         with torch.no_grad():
             network.trunk_norm.running_mean.add_(1000.0)
             network.trunk_norm.bias.sub_(0.0)

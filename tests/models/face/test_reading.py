@@ -18,7 +18,7 @@ from models.weights import load_encoder
 
 @pytest.fixture(scope="module")
 def chain() -> FaceChain:
-    return FaceChain(load_detector(), FaceEncoder(load_encoder(), precision=torch.float32), max_pixels=4_000_000)
+    return FaceChain(load_detector(), FaceEncoder(load_encoder("sface"), precision=torch.float32), max_pixels=4_000_000)
 
 
 def jpeg(pixels: np.ndarray | Image.Image) -> bytes:

@@ -15,12 +15,12 @@ def inputs():
 @torch.no_grad()
 def test_the_centre_is_the_mean_over_the_faces_and_their_mirror_images():
     faces = inputs()
-    plain = weights.load_encoder()
+    plain = weights.load_encoder("sface")
     rows = []
     for face in faces:
         for view in (face, face[:, ::-1]):
             rows.append(plain(torch.from_numpy(view.copy())[None].permute(0, 3, 1, 2).float())[0].double().numpy())
-    found = centre_of(fine_tuned(weights.load_encoder()), faces)
+    found = centre_of(fine_tuned(weights.load_encoder("sface")), faces)
     np.testing.assert_allclose(found.numpy(), np.mean(rows, axis=0), atol=2e-3)
 
 
@@ -28,13 +28,15 @@ def test_the_centre_is_the_mean_over_the_faces_and_their_mirror_images():
 def test_a_centred_encoder_says_the_same_less_the_centre():
     batch = torch.from_numpy(inputs()).permute(0, 3, 1, 2).float()
     centre = torch.linspace(-1, 1, 128)
-    expected = fine_tuned(weights.load_encoder())(batch) - centre
-    torch.testing.assert_close(centred(fine_tuned(weights.load_encoder()), centre)(batch), expected, atol=1e-4, rtol=0)
+    expected = fine_tuned(weights.load_encoder("sface"))(batch) - centre
+    torch.testing.assert_close(
+        centred(fine_tuned(weights.load_encoder("sface")), centre)(batch), expected, atol=1e-4, rtol=0
+    )
 
 
 def test_of_many_faces_some_are_taken_evenly(monkeypatch):
     monkeypatch.setattr(module, "MOST_FACES", 4)
-    faces, network = np.concatenate([inputs()] * 3), fine_tuned(weights.load_encoder())
+    faces, network = np.concatenate([inputs()] * 3), fine_tuned(weights.load_encoder("sface"))
     taken = faces[np.linspace(0, len(faces) - 1, 4).round().astype(int)]
     torch.testing.assert_close(centre_of(network, faces), centre_of(network, taken))
 

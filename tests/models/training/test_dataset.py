@@ -23,7 +23,7 @@ def detector():
 
 @pytest.fixture(scope="module")
 def teacher():
-    return FaceEncoder(weights.load_encoder(), precision=torch.float32, flip=True)
+    return FaceEncoder(weights.load_encoder("sface"), precision=torch.float32, flip=True)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ COURSE = Course(steps=4, people=2, photos=2, warm_up=1, validate_every=2, seed=5
 
 
 def training(faces, folder, course=COURSE, recipe=None, **others):
-    network = fine_tuned(weights.load_encoder())
+    network = fine_tuned(weights.load_encoder("sface"))
     return Training(network, faces, Validation.of(faces, 1), folder, recipe or Recipe(), course, **others)
 
 

@@ -23,8 +23,8 @@ def loaded(state):
 
 @torch.no_grad()
 def test_the_form_that_is_trained_and_the_form_that_is_shipped_say_the_same(crops):
-    published = weights.load_encoder()(crops)
-    student = fine_tuned(weights.load_encoder())
+    published = weights.load_encoder("sface")(crops)
+    student = fine_tuned(weights.load_encoder("sface"))
     assert torch.allclose(student(crops), published, atol=2e-3)
     assert torch.allclose(loaded(shipped_form(student))(crops), published, atol=2e-3)
 
@@ -39,7 +39,7 @@ def test_fixed_slopes_give_what_prelu_gives_forward_and_back():
 
 
 def test_everything_but_the_slopes_learns(crops):
-    student = fine_tuned(weights.load_encoder())
+    student = fine_tuned(weights.load_encoder("sface"))
     student(crops[:2]).square().mean().backward()
     missing = [name for name, parameter in student.named_parameters() if parameter.grad is None]
     assert missing == []
@@ -48,8 +48,8 @@ def test_everything_but_the_slopes_learns(crops):
 
 @torch.no_grad()
 def test_a_blend_begins_at_one_end_and_ends_at_the_other(crops):
-    first = weights.load_encoder()
-    second = loaded(shipped_form(fine_tuned(weights.load_encoder())))
+    first = weights.load_encoder("sface")
+    second = loaded(shipped_form(fine_tuned(weights.load_encoder("sface"))))
     for parameter in second.project.parameters():
         parameter.mul_(1.5)
     for share, wanted in ((0.0, first(crops)), (1.0, second(crops))):
@@ -60,4 +60,4 @@ def test_a_blend_begins_at_one_end_and_ends_at_the_other(crops):
 
 def test_encoders_that_do_not_stem_from_each_other_are_not_blended():
     with pytest.raises(ValueError, match="slopes differ"):
-        blended(weights.load_encoder(), Encoder().eval(), 0.5)
+        blended(weights.load_encoder("sface"), Encoder().eval(), 0.5)
