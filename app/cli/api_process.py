@@ -55,6 +55,8 @@ def run(
     except OSError as e:
         raise Misconfigured(f"port {settings.port} was taken meanwhile: {e.strerror}") from e
     listening()
+    about = parts.about
+    log.info("encoder", model_id=parts.reader.model_id, terms=about.terms, precision=about.precision)
     # uvicorn handles both signals while it runs and raises them again at its end, when all is done.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

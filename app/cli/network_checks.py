@@ -52,6 +52,7 @@ def weights(settings: Settings) -> Finding:
         encoder = open_encoder(settings.model, precision=torch.float32)
         crops = shipped.sample_crops()
         model_id = shipped.model_id(settings.model, flip=settings.flip_averaging)
+        terms = shipped.terms(settings.model)
     except (WeightsError, RuntimeError) as e:
         return failure(f"{type(e).__name__}: the weights cannot be used; install the distribution again")
     ones, mirrored = encoder.encode(crops), encoder.encode([np.ascontiguousarray(crop[:, ::-1]) for crop in crops])
@@ -62,7 +63,7 @@ def weights(settings: Settings) -> Finding:
         or ((ones @ mirrored.T).argmax(1) != np.arange(len(ones))).any()
     ):
         return failure("the self-test on the sample faces failed: install torch and the distribution again")
-    return ok(f"{model_id} passed the self-test on {len(crops)} sample faces")
+    return ok(f"{model_id} passed the self-test on {len(crops)} sample faces; terms: {terms}")
 
 
 def calibration(settings: Settings) -> Finding:

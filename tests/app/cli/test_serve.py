@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from app.cli.bounded_http import MOST_HEAD_BYTES
+from models.weights import model_id, terms
 
 FAST = {"precision": "float32", "inference_lanes": "1"}
 
@@ -42,6 +43,15 @@ def wait_until_ready(address, context=None):
     while get(f"{address}/health/ready", context)[0] != 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_the_start_says_which_encoder_serves_and_under_which_terms(serving):
+    process, address = serving()
+    wait_until_ready(address)
+    process.terminate()
+    said = process.stderr.read()
+    assert model_id("onelook", flip=True) in said
+    assert terms("onelook") in said
 
 
 def send(address, content):

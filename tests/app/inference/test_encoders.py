@@ -62,7 +62,7 @@ def test_each_is_loaded_once_and_let_go(second: str) -> None:
 def test_a_reader_goes_over_to_another_model_and_says_so_in_each_reading(second: str, samples: Path) -> None:
     photo = (samples / "hopper.jpg").read_bytes()
     old, new = weights.model_id("sface", flip=True), weights.model_id(second)
-    reader = NetworkFaceReader(flip=True, precision="float32", lanes=1)
+    reader = NetworkFaceReader(model="sface", flip=True, precision="float32", lanes=1)
     try:
         before = reader.read(photo)
         assert (before.model_id, reader.model_id, reader.facts.model) == (old, old, "sface")
