@@ -49,7 +49,7 @@ def test_the_start_says_which_encoder_serves_and_under_which_terms(serving):
     process, address = serving()
     wait_until_ready(address)
     process.terminate()
-    said = process.stderr.read()
+    said, _ = process.communicate(timeout=60)
     assert model_id("onelook", flip=True) in said
     assert terms("onelook") in said
 
