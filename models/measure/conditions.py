@@ -98,7 +98,7 @@ def far(scene: Scene) -> Pixels:
 
 
 def squeezed(scene: Scene) -> Pixels:
-    """A cheap recorder between camera and service: half the size, JPEG at quality 7, twice."""
+    """A cheap recorder between camera and service: two thirds of the size, JPEG at quality 11, twice."""
     image = Image.fromarray(scene.picture)
     image = image.resize((image.width * 2 // 3, image.height * 2 // 3), Image.Resampling.BICUBIC)
     for _ in range(2):
