@@ -24,12 +24,12 @@ from app.assembly.parts import open_store
 from app.cli.home import open_desk
 from app.clock import SystemClock
 from app.domain.audit import Entry
+from app.inference.encoders import wanted_model
 from app.settings import Settings
 from benchmarks.gallery import fill, strangers
 from benchmarks.machine import describe, machine
 from benchmarks.picture import picture
 from benchmarks.report import report, table, verdict
-from models import weights
 
 THREADS = 16
 MOST_COST = 1.05
@@ -47,9 +47,7 @@ def main() -> None:
     facts = machine()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder) / "home")
-        fill(
-            settings.home, strangers(asked.persons - 1), weights.model_id(settings.model, flip=settings.flip_averaging)
-        )
+        fill(settings.home, strangers(asked.persons - 1), wanted_model(settings))
         rounds = identifications(settings, asked.rounds, asked.seconds)
         trail = rows_of_a_trail(settings, asked.rows)
     result = {"machine": facts, "persons": asked.persons, "seconds": asked.seconds, "rounds": rounds, "trail": trail}

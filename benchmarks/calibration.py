@@ -17,10 +17,10 @@ from rich.console import Console
 
 from app.cli.evaluate import CACHES
 from app.cli.photos import read_photos, serving_reader
+from app.inference.encoders import wanted_model
 from app.settings import Settings
 from benchmarks.machine import describe, machine
 from benchmarks.report import PAGE, report, table
-from models import weights
 from models.measure.calibrate import calibrate
 from models.measure.elsewhere import Kept, Subsampled, calibrates, coverage, half, kept_elsewhere, reliability_among
 from models.measure.elsewhere import subsampled as by_subsampling
@@ -53,7 +53,7 @@ def main() -> None:
 def measure(folder: Path, halvings: int) -> dict[str, Any]:
     """Every figure of one data set; reads its photos unless they were read before."""
     settings = Settings.read({})
-    model_id = weights.model_id(settings.model, flip=settings.flip_averaging)
+    model_id = wanted_model(settings)
     # LFW's readings are kept under the model's name alone by `onelook evaluate`: the same file serves here.
     cache = CACHES / (f"{model_id}.npz" if folder.name == "lfw" else f"{model_id}-{folder.name}.npz")
     paths = sorted(str(path.relative_to(folder)) for path in folder.glob("*/*.jpg"))

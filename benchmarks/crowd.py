@@ -13,8 +13,8 @@ from app.cli.evaluate import CACHES
 from app.cli.photos import read_photos, serving_reader
 from app.domain.face import Vector
 from app.index.vectors import DIMENSIONS
+from app.inference.encoders import wanted_model
 from app.settings import Settings
-from models import weights
 from models.measure.lfw import person_of, read_protocol
 from models.measure.readings import FOUND
 
@@ -68,7 +68,7 @@ def real_faces(data: Path, photos: int) -> tuple[Faces, Faces] | None:
     if not (data / "people.txt").exists():
         return None
     settings, protocol = Settings(), read_protocol(data)
-    model_id = weights.model_id(settings.model, flip=settings.flip_averaging)
+    model_id = wanted_model(settings)
     paths = protocol.photos(frozenset(name for name, count in protocol.photos_of.items() if count > 1))[:photos]
     opener = serving_reader(settings, flip=settings.flip_averaging)
     readings = read_photos(data, paths, CACHES / f"{model_id}.npz", model_id, opener, Console(stderr=True))

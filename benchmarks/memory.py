@@ -14,6 +14,7 @@ from urllib.error import HTTPError
 
 from PIL import Image, ImageEnhance
 
+from app.inference.encoders import wanted_model
 from app.settings import Settings
 from benchmarks.gallery import fill, strangers
 from benchmarks.growth import Size, growth, growth_as_text, size_after
@@ -21,7 +22,6 @@ from benchmarks.machine import describe, machine
 from benchmarks.picture import SOURCE, picture
 from benchmarks.report import report
 from benchmarks.service import Service
-from models import weights
 
 PERSONS = 10_000
 PICTURES = 400
@@ -40,7 +40,7 @@ def main() -> None:
     facts, settings = machine(), Settings()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
-        fill(home, strangers(PERSONS - 1), weights.model_id(settings.model, flip=settings.flip_averaging))
+        fill(home, strangers(PERSONS - 1), wanted_model(settings))
         with Service(home) as service:
             service.post_picture("/enroll", picture(), name="Somebody")
             info = service.get("/info")

@@ -20,11 +20,11 @@ from app.index.product import closest
 from app.index.snapshot import Snapshot
 from app.index.snapshot_file import SnapshotFile
 from app.inference import calibration
+from app.inference.encoders import wanted_model
 from app.settings import Settings
 from benchmarks import gallery
 from benchmarks.crowd import Directions, Faces, crowd, probes_near
 from benchmarks.search_ways import K, Way, built, fill, ids, reading_alone, say
-from models import weights
 
 ROUNDS = 5
 A_ROUND = 100
@@ -40,7 +40,7 @@ CHECKS = 5000
 def measure(size: int, folder: Path, *, hnsw: bool) -> dict[str, Any]:
     """All figures of one size. folder: where real embeddings may lie, and where the snapshot is put for a moment."""
     settings = Settings()
-    model_id = weights.model_id(settings.model, flip=settings.flip_averaging)
+    model_id = wanted_model(settings)
     point = calibration.load(settings.model, model_id).for_identification(size)
     templates, asked = _kept(folder / "templates.npz"), _kept(folder / "probes.npz")
     directions = Directions.after(templates.vectors) if templates else Directions.anywhere()

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.inference.encoders import wanted_model
 from app.settings import Settings
 from benchmarks.gallery import fill, strangers
 from benchmarks.picture import multipart_request, picture, raw_request
 from benchmarks.service import REPOSITORY, Service
-from models import weights
 
 # name -> (clients, how the picture is sent)
 LOADS = {
@@ -32,7 +32,7 @@ def serving(persons: int) -> Iterator[tuple[Service, bytes]]:
     image, settings = picture(), Settings()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
-        fill(home, strangers(persons - 1), weights.model_id(settings.model, flip=settings.flip_averaging))
+        fill(home, strangers(persons - 1), wanted_model(settings))
         with Service(home) as service:
             service.post_picture("/enroll", image, name="Somebody", person_id="somebody")
             held = service.get("/info")["galleries"][0]["persons"]

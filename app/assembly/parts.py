@@ -18,6 +18,7 @@ from app.index.follow import FollowedGallery
 from app.index.packed import Packing
 from app.index.snapshot_file import SnapshotFile
 from app.inference import calibration as shipped
+from app.inference.encoders import wanted_model
 from app.inference.face_reader import NetworkFaceReader
 from app.inference.footprint import bound_footprint
 from app.routes.desk import About
@@ -86,7 +87,7 @@ def build_parts(settings: Settings, log: Log | None = None) -> Parts:
     bound_footprint()
     store = open_store(settings)
     try:
-        wanted = weights.model_id(settings.model, flip=settings.flip_averaging)
+        wanted = wanted_model(settings)
         served = settle_model(store, wanted)
         name, flip = _weights_of(served.model_id, wanted)
         reader = NetworkFaceReader(

@@ -42,9 +42,9 @@ def calibrate(
 
         needs_matplotlib()
     settings, console = Settings.read(), wide_console()
-    from models.weights import model_id  # torch takes seconds to import
+    from app.inference.encoders import wanted_model  # torch takes seconds to import
 
-    model = model_id(settings.model, flip=settings.flip_averaging)
+    model = wanted_model(settings)
     paths = [path.relative_to(folder).as_posix() for person in photos.people for path in person.photos]
     labels = [person.name for person in photos.people for _ in person.photos]
     opener = serving_reader(settings, flip=settings.flip_averaging)

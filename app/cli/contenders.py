@@ -60,6 +60,8 @@ def contenders(names: Sequence[str] | None, settings: Settings, flip: bool | Non
     flip, device = settings.flip_averaging if flip is None else flip, _device(settings)
     wanted: str = settings.precision
     found: list[Contender] = []
+    if settings.weights is not None:
+        weights.look_in(settings.weights)
     for name in names or [settings.model]:
         held = _weights(name)
         load = lambda held=held: weights.load_encoder(held)  # noqa: E731
@@ -81,12 +83,12 @@ def _asked(name: str) -> str:
 def _weights(name: str) -> str | Path:
     from models import weights
 
-    if name in weights.TERMS:
+    known = weights.encoders()
+    if name in known:
         return name
     if Path(name).is_file():
         return Path(name)
-    shipped = ", ".join(weights.TERMS)
-    raise Misconfigured(f"--model {name}: neither a shipped encoder ({shipped}) nor a file of weights")
+    raise Misconfigured(f"--model {name}: neither an encoder that is here ({', '.join(known)}) nor a file of weights")
 
 
 def _device(settings: Settings) -> str:

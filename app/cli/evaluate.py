@@ -169,9 +169,10 @@ def print_points(console: Console, measured: Calibration, title: str) -> None:
 
 
 def _shipped(settings: Settings, *, flip: bool) -> tuple[str, Path]:
-    from models import weights  # torch takes seconds to import; the other verbs need not wait for it
+    from app.inference.encoders import wanted_model  # torch takes seconds to import; the other verbs need not wait
+    from models.weights import calibration_of
 
-    return weights.model_id(settings.model, flip=flip), weights.FOLDER / f"{settings.model}.calibration.json"
+    return wanted_model(settings.model_copy(update={"flip_averaging": flip})), calibration_of(settings.model)
 
 
 def _serving(points: Calibration) -> Callable[[int], Point]:

@@ -43,15 +43,16 @@ def weights(settings: Settings) -> Finding:
     import numpy as np
     import torch
 
+    from app.inference.encoders import wanted_model
     from models import weights as shipped
     from models.errors import WeightsError
     from models.face.encode import open_encoder
 
     try:
         shipped.load_detector()
+        model_id = wanted_model(settings)
         encoder = open_encoder(settings.model, precision=torch.float32)
         crops = shipped.sample_crops()
-        model_id = shipped.model_id(settings.model, flip=settings.flip_averaging)
         terms = shipped.terms(settings.model)
     except (WeightsError, RuntimeError) as e:
         return failure(f"{type(e).__name__}: the weights cannot be used; install the distribution again")
@@ -69,9 +70,9 @@ def weights(settings: Settings) -> Finding:
 def calibration(settings: Settings) -> Finding:
     """Whether thresholds were measured for this very model."""
     from app.inference import calibration as shipped
-    from models.weights import model_id
+    from app.inference.encoders import wanted_model
 
-    points = shipped.load(settings.model, model_id(settings.model, flip=settings.flip_averaging), settings.home)
+    points = shipped.load(settings.model, wanted_model(settings), settings.home)
     whose = f"of this home's own photos ({points.sample})" if points.own else "as shipped"
     return ok(f"{len(points.verification)} thresholds for 1:1, {len(points.identification)} for 1:K, {whose}")
 
@@ -82,10 +83,10 @@ def templates(settings: Settings) -> Finding:
     from sqlalchemy.exc import DatabaseError
 
     from app.errors import StoreAway
+    from app.inference.encoders import wanted_model
     from app.store.engine import is_postgres
     from app.store.opening import vault_as_it_is
     from app.store.unit_of_work import SqlStore
-    from models.weights import model_id
 
     url = settings.sqlalchemy_url()
     there = is_postgres(url) or Path(make_url(url).database or "").exists()
@@ -99,7 +100,7 @@ def templates(settings: Settings) -> Finding:
         return warning("the schema is not up to date: `onelook migrate`, and check again")
     if vault is None:
         return ok("nobody is enrolled yet, or by an earlier version: the next start seals those templates anew")
-    wanted = model_id(settings.model, flip=settings.flip_averaging)
+    wanted = wanted_model(settings)
     store = SqlStore(url, vault)
     try:
         with store.read() as uow:

@@ -21,13 +21,13 @@ def promise(
     settings = Settings.read()
     from app.domain.promise import Promise, refusal, weigh
     from app.inference import calibration
-    from models.weights import model_id
+    from app.inference.encoders import wanted_model
 
     try:
         asked = Promise(wrong_opens_a_year, attempts_a_day)
     except ValueError as e:
         raise typer.BadParameter(str(e)) from e
-    points = calibration.load(settings.model, model_id(settings.model, flip=settings.flip_averaging), settings.home)
+    points = calibration.load(settings.model, wanted_model(settings), settings.home)
     weighed = weigh(points, asked, people, accept_extrapolated=accept_extrapolated)
     if not weighed.kept:
         raise told(refusal(weighed, accept_extrapolated=accept_extrapolated), REFUSED)

@@ -41,6 +41,10 @@ def train(
     refine: Annotated[
         bool, typer.Option("--refine/--no-refine", help="faces aligned by a closer look, as the encoder will want them")
     ] = True,
+    terms: Annotated[
+        str | None,
+        typer.Option(help="under which the encoder may be used; its file will say so"),
+    ] = None,
     faces: Annotated[Path | None, typer.Option(help="keeps the faces that were found; it holds faces")] = None,
 ) -> None:
     """Trains an encoder; resumable: the same command goes on where it stopped. Prints where the weights lie."""
@@ -80,6 +84,7 @@ def train(
             recipe,
             course,
             init=init,
+            terms=terms,
             device=device,
             precision=torch.bfloat16 if lower else torch.float32,
             tell=lambda progress: _print(console, progress),

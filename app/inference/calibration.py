@@ -28,7 +28,7 @@ def load(model: str, model_id: str, home: Path | None = None) -> Calibration:
         of_model = _read(path, _OWN_WAY_OUT).get(model_id)
         if of_model is not None:
             return _calibration(path, model_id, of_model, _OWN_WAY_OUT, own=True)
-    path = weights.FOLDER / f"{model}.calibration.json"
+    path = weights.calibration_of(model)
     of_model = _read(path, _WAY_OUT).get(model_id)
     if of_model is None:
         raise Misconfigured(f"{path.name} holds no thresholds for {model_id}: {_WAY_OUT}")

@@ -4,9 +4,30 @@ import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from app.errors import Misconfigured
+from app.settings import Settings
 from models import weights
+from models.errors import WeightsError
 from models.face.detect import Network
 from models.face.encode import FaceEncoder, Precision, choose_precision, open_encoder
+
+
+def wanted_model(settings: Settings) -> str:
+    """The id of the model that the settings name; from then on the encoders of their folder are known in this process.
+
+    Raises Misconfigured for a name that no encoder has.
+    """
+    try:
+        if settings.weights is not None:
+            weights.look_in(settings.weights)
+        if settings.model not in (known := weights.encoders()):
+            raise Misconfigured(
+                f"ONELOOK_MODEL={settings.model}: no encoder has that name; there are {', '.join(known)}, and "
+                "ONELOOK_WEIGHTS names the folder of your own"
+            )
+        return weights.model_id(settings.model, flip=settings.flip_averaging)
+    except WeightsError as e:
+        raise Misconfigured(f"the weights cannot be used: {e}") from e
 
 
 @dataclass(frozen=True, slots=True)

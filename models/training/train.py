@@ -67,6 +67,7 @@ def train(
     *,
     init: Init = "weights",
     teacher: str = "sface",
+    terms: str | None = None,
     device: str = "cpu",
     precision: torch.dtype = torch.float32,
     tell: Callable[[Progress], None] = lambda _: None,
@@ -75,7 +76,7 @@ def train(
 
     Beside it: `checkpoint.pt`, and `log.jsonl` with a line for each step. init: `weights` begins with the teacher's,
     its norms folded and its embeddings drawn about their mean; `scratch` with random ones and norms that learn. The
-    file says how it was made, and how faces are to be aligned for it.
+    file says how it was made, how faces are to be aligned for it, and under which terms it may be used.
     """
     torch.manual_seed(course.seed)
     faces = dataclasses.replace(prepared.train, teacher=about_their_mean(prepared.train.teacher))
@@ -101,8 +102,12 @@ def train(
         # By its start and its end the encoders between both can be made: `models.training.blend`.
         "centre": None if centre is None else centre.tolist(),
     }
-    alignment = {weights.ALIGNMENT: weights.REFINED} if prepared.refined else {}
-    save_file(shipped_form(network), file, {"made_by": json.dumps(made_by), **alignment})
+    says = {"made_by": json.dumps(made_by)}
+    if prepared.refined:
+        says[weights.ALIGNMENT] = weights.REFINED
+    if terms is not None:
+        says[weights.TERMS_OF_FILE] = terms
+    save_file(shipped_form(network), file, says)
     return file
 
 

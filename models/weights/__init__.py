@@ -20,12 +20,16 @@ from models.image import Pixels, decode
 
 FOLDER = Path(__file__).parent
 DETECTOR = "yunet"
+# Where encoders of one's own lie; see `look_in`.
+_own_folders: list[Path] = []
 
 # Under which terms each encoder may be used: its model card has the whole story.
 TERMS = {
     "onelook": "for research: trained on photos of CelebA, which allows no other use; at work take sface or your own",
     "sface": "Apache-2.0; published in the OpenCV Zoo; may be used at work",
 }
+# By this name an encoder of one's own says so in its file.
+TERMS_OF_FILE = "terms"
 
 # What happens to a picture between the file and the network. Whoever changes alignment, channel order, scaling or the
 # comparison changes this text, and with it every model_id: vectors made one way are never compared with the other's.
@@ -40,17 +44,37 @@ ALIGNMENT, REFINED = "alignment", "refined"
 REFINEMENT = "landmarks: the mean of what is found in the crop of 144 at 128 pixels and in its mirror image"
 
 
+def look_in(folder: Path) -> None:
+    """From now on this process knows the encoders of that folder too, each by the name of its file.
+
+    Raises WeightsError where there is no such folder, or one of its files has the name of an encoder that is known.
+    """
+    folder = folder.resolve()
+    if folder in _own_folders:
+        return
+    if not folder.is_dir():
+        raise WeightsError(f"{folder} is no folder: encoders of your own are looked for there")
+    for path in folder.glob("*.safetensors"):
+        if path.stem == DETECTOR or path.stem in encoders():
+            raise WeightsError(f"{path.name} has the name of another encoder: call it otherwise")
+    _own_folders.append(folder)
+
+
 def encoders() -> tuple[str, ...]:
-    """The names of the encoders whose weights lie here, in order. Read-only."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.safetensors") if path.stem != DETECTOR))
+    """The names of the encoders whose weights are here, in order. Read-only."""
+    files = (path for folder in (FOLDER, *_own_folders) for path in folder.glob("*.safetensors"))
+    return tuple(sorted(path.stem for path in files if path.stem != DETECTOR))
 
 
 def terms(name: str) -> str:
-    """Under which terms that encoder may be used. Raises WeightsError where nobody has said so."""
-    try:
+    """Under which terms that encoder may be used. Raises WeightsError for a shipped one of which nobody has said so."""
+    if name in TERMS:
         return TERMS[name]
-    except KeyError:
-        raise WeightsError(f"nobody has said under which terms {name} may be used: TERMS lacks it") from None
+    if file_of(name).parent == FOLDER:
+        raise WeightsError(f"nobody has said under which terms {name} may be used: TERMS lacks it")
+    return _says(file_of(name)).get(
+        TERMS_OF_FILE, "your own: the terms of the photos that it was trained on"
+    )
 
 
 def named(model_id_: str) -> tuple[str, bool]:
@@ -81,19 +105,23 @@ def refines(name: str | Path) -> bool:
     The file says so itself; one that says nothing, as a published one, takes faces as the first look aligned them.
     """
     file = file_of(name)
-    try:
-        with safe_open(file, "pt") as held:
-            alignment = (held.metadata() or {}).get(ALIGNMENT)
-    except (OSError, SafetensorError) as e:
-        raise WeightsError(f"{file.name} cannot be read: install the distribution again") from e
+    alignment = _says(file).get(ALIGNMENT)
     if alignment not in (None, REFINED):
         raise WeightsError(f"{file.name} wants faces aligned as {alignment!r}, which this version cannot do")
     return alignment == REFINED
 
 
 def file_of(name: str | Path) -> Path:
-    """Where the weights of a shipped encoder lie; a path is its own answer."""
-    return name if isinstance(name, Path) else FOLDER / f"{name}.safetensors"
+    """Where the weights of that encoder lie, or should; a path is its own answer."""
+    if isinstance(name, Path):
+        return name
+    places = (folder / f"{name}.safetensors" for folder in _own_folders)
+    return next((place for place in places if place.exists()), FOLDER / f"{name}.safetensors")
+
+
+def calibration_of(name: str) -> Path:
+    """Where the operating points that come with that encoder lie, or should: beside its weights."""
+    return file_of(name).with_suffix(".calibration.json")
 
 
 def load_detector() -> Detector:
@@ -120,6 +148,14 @@ def model_id(name: str | Path, *, flip: bool = False) -> str:
     way = {**PREPROCESSING, "flip": flip} | ({"refine": REFINEMENT} if refines(name) else {})
     digest.update(json.dumps(way, sort_keys=True).encode())
     return f"{file_of(name).stem}-{digest.hexdigest()[:12]}"
+
+
+def _says(file: Path) -> dict[str, str]:
+    try:
+        with safe_open(file, "pt") as held:
+            return dict(held.metadata() or {})
+    except (OSError, SafetensorError) as e:
+        raise WeightsError(f"{file.name} cannot be read: install the distribution again") from e
 
 
 def _float32(path: Path) -> dict[str, torch.Tensor]:

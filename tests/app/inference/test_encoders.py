@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from app.domain.model import Served
 from app.errors import Misconfigured, NotReady
 from app.inference import calibration
-from app.inference.encoders import Encoders
+from app.inference.encoders import Encoders, wanted_model
 from app.inference.face_reader import NetworkFaceReader
+from app.settings import Settings
 from models import weights
 from models.errors import WeightsError
 from models.face.detect import load_detector
@@ -118,3 +119,21 @@ def test_what_follows_gives_the_points_of_the_moment() -> None:
     assert points.for_verification() == plain.for_verification()
     now[0] = flipped
     assert (points.model_id, points.for_identification(5)) == (flipped.model_id, flipped.for_identification(5))
+
+
+def test_the_settings_name_an_encoder_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "_own_folders", [])
+    folder = tmp_path / "encoders"
+    folder.mkdir()
+    shutil.copy(weights.file_of("sface"), folder / "ours.safetensors")
+    settings = Settings(weights=folder, model="ours", flip_averaging=False)
+    assert wanted_model(settings) == weights.model_id("ours", flip=False)
+    assert Encoders(load_detector(), device="cpu", precision="float32").of(wanted_model(settings)).name == "ours"
+
+
+def test_settings_that_name_no_encoder_are_told_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "_own_folders", [])
+    with pytest.raises(Misconfigured, match="there are onelook, sface"):
+        wanted_model(Settings(model="ours"))
+    with pytest.raises(Misconfigured, match="no folder"):
+        wanted_model(Settings(weights=Path("nowhere-at-all")))
