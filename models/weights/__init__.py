@@ -72,9 +72,7 @@ def terms(name: str) -> str:
         return TERMS[name]
     if file_of(name).parent == FOLDER:
         raise WeightsError(f"nobody has said under which terms {name} may be used: TERMS lacks it")
-    return _says(file_of(name)).get(
-        TERMS_OF_FILE, "your own: the terms of the photos that it was trained on"
-    )
+    return _says(file_of(name)).get(TERMS_OF_FILE, "your own: the terms of the photos that it was trained on")
 
 
 def named(model_id_: str) -> tuple[str, bool]:

@@ -37,11 +37,11 @@ def test_no_answer_of_the_storm_hangs_on_chance(samples):
     own = closeness[np.arange(300), np.arange(300)].copy()
     closeness[np.arange(300), np.arange(300)] = 0
     lowest, highest = (points.for_identification(size).threshold for size in (1, 10**6))
-    assert closeness.max() < lowest - 0.05
+    assert closeness.max() < lowest - 0.03
     # The first look is recognized by the first template; the other look by the other one only.
     assert own[:, 0, 0].min() > highest + 0.05
     assert own[:, 1, 1].min() > highest + 0.05
-    assert own[:, 1, 0].max() < lowest - 0.05
+    assert own[:, 1, 0].max() < lowest - 0.03
     assert (looks[:, 0] * looks[:, 1]).sum(1).min() > points.for_verification().threshold + 0.05
 
 

@@ -30,7 +30,7 @@ def test_an_unknown_name_is_an_error():
         ("ONELOOK_PORT", "secret"),
         ("ONELOOK_DEVICE", "secret"),
         ("ONELOOK_METRICS_ALLOW", "secret"),
-        ("ONELOOK_MODEL", "secret"),
+        ("ONELOOK_MODEL", "../secret"),
     ],
 )
 def test_a_bad_value_is_told_by_its_name_and_without_the_value(name, value):

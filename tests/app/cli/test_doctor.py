@@ -274,8 +274,7 @@ def test_finds_weights_that_compute_nonsense(settings, monkeypatch):
 
 
 def test_finds_a_model_without_thresholds(settings, monkeypatch, tmp_path):
-    monkeypatch.setattr("models.weights.FOLDER", tmp_path)
-    monkeypatch.setattr("models.weights.model_id", lambda name, flip: "onelook-other")
+    monkeypatch.setattr("models.weights.calibration_of", lambda name: tmp_path / f"{name}.calibration.json")
     finding = doctor._looked(lambda: network_checks.calibration(settings))
     assert finding.level == "failure"
     assert "onelook evaluate operating-points" in finding.text
