@@ -12,7 +12,7 @@ from app.inference import calibration
 from models import weights
 from tests.acceptance.storm import soak
 from tests.acceptance.storm.faces import Cast, gold_vectors, reading_of
-from tests.acceptance.storm.networks import FLIP, MODEL
+from tests.acceptance.storm.networks import FLIP, MODEL, embeddings_of
 
 ACTS = 300
 # A few seconds where nothing else runs; a busy machine may take its time.
@@ -29,7 +29,7 @@ def test_no_answer_of_the_storm_hangs_on_chance(samples):
     inner[np.arange(len(each)), each] = 0
     assert np.abs(inner).max() * 127 == pytest.approx(17)
     points = calibration.load(MODEL, weights.model_id(MODEL, flip=FLIP))
-    cast, chance = Cast(samples), random.Random(2)
+    cast, chance = Cast(samples, embeddings_of), random.Random(2)
     people = [cast.next_person() for _ in range(300)]
     looks = np.array([[seen(one.first(chance)), seen(one.other(chance))] for one in people])
     probes = np.array([[seen(one.probe(chance)), seen(one.probe_of_other(chance))] for one in people])
@@ -43,6 +43,10 @@ def test_no_answer_of_the_storm_hangs_on_chance(samples):
     assert own[:, 1, 1].min() > highest + 0.05
     assert own[:, 1, 0].max() < lowest - 0.03
     assert (looks[:, 0] * looks[:, 1]).sum(1).min() > points.for_verification().threshold + 0.05
+    # Nor is anybody on a real photo taken for one of them, or one of them for him.
+    real = embeddings_of([one.first(chance) for one in cast.photographed for _ in range(3)])
+    drawn = np.concatenate([looks, probes]).reshape(-1, real.shape[1])
+    assert (drawn @ real.T).max() < lowest - 0.03
 
 
 def seen(image):

@@ -13,6 +13,7 @@ from tests.acceptance.storm.client import Client
 from tests.acceptance.storm.faces import Cast
 from tests.acceptance.storm.fleet import Fleet
 from tests.acceptance.storm.ledger import Ledger
+from tests.acceptance.storm.networks import embeddings_of
 from tests.acceptance.storm.talker import Talker, Traffic
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -92,7 +93,7 @@ def begin(folder: Path, settings: Sequence[dict[str, Any]], *, seed: int, lease_
     settings: of each process, with its home.
     """
     fleet = Fleet(folder, [{**COMMON, **each} for each in settings], lease_s=lease_s)
-    cast = Cast(REPOSITORY / "samples")
+    cast = Cast(REPOSITORY / "samples", embeddings_of)
     storm = Storm(fleet, Ledger(cast, GALLERIES), Traffic(), "", seed)
     try:
         fleet.start(0)
