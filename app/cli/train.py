@@ -57,7 +57,7 @@ def train(
 
     console = Console(stderr=True, soft_wrap=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    lower = precision == "bfloat16" or (precision == "auto" and (device == "cuda" or _has_bfloat16()))
+    lower = precision == "bfloat16" or (precision == "auto" and (device == "cuda" or has_bfloat16()))
     recipe = Recipe(loss, mining, alpha, of_identity, of_degraded, of_clean)
     course = Course(
         steps=steps, people=people, photos=photos, rate=rate, average=average, validate_every=validate_every, seed=seed
@@ -109,7 +109,7 @@ def _print(console: Console, progress: "Progress") -> None:
     )
 
 
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 by itself; elsewhere it is slower than float32."""
     import torch
 
