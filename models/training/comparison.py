@@ -16,8 +16,8 @@ from models.training.objective import Loss, Recipe
 from models.training.train import Init, Prepared, train
 
 # Embeddings begin about their mean: two strangers lie 1.41 apart, and one pair in a hundred closer than 1.24. With a
-# contrastive margin of 1, as is often taken, hardly any stranger would ever be pushed away; with 1.3 about as many
-# strangers of chance count as in triplets of chance.
+# contrastive margin of 1, as is often taken, hardly any stranger would ever be pushed away; with 1.3 some of chance
+# count, one in fifteen or so, and nearly all of the closest.
 ALPHAS: dict[Loss, float] = {"triplet": 0.35, "triplet-unsquared": 0.2, "contrastive": 1.3}
 COMPARED: tuple[tuple[Loss, Mining], ...] = (
     ("triplet", "random"),
