@@ -39,12 +39,13 @@ def align(picture: Pixels, landmarks: NDArray[np.floating], *, margin: int = MAR
     margin: pixels on each side around the 112 that an encoder sees, at the same scale.
     """
     side = INPUT_PX + 2 * margin
-    forward = similarity_transform(landmarks.astype(np.float64), TEMPLATE + margin)
+    # Without the margin, whatever it is: the part and its reduction are then the same to the last digit.
+    forward = similarity_transform(landmarks.astype(np.float64), TEMPLATE)
     rotation, shift = forward[:, :2], forward[:, 2]
     back = np.linalg.inv(rotation) if abs(np.linalg.det(rotation)) > 1e-12 else np.eye(2)  # crop -> picture
     scale = float(np.hypot(back[0, 0], back[1, 0]))  # picture pixels per crop pixel
     reduce = int(scale) if scale >= REDUCE_FROM else 1
-    inner = np.array([(0, 0), (1, 0), (0, 1), (1, 1)]) * INPUT_PX + margin
+    inner = np.array([(0, 0), (1, 0), (0, 1), (1, 1)]) * INPUT_PX
     part, origin = _part_of(picture, (inner - shift) @ back.T, reduce, int(1.5 * scale * margin) + 1)
     if part is None:
         return np.zeros((side, side, 3), np.uint8)
@@ -52,7 +53,7 @@ def align(picture: Pixels, landmarks: NDArray[np.floating], *, margin: int = MAR
     if reduce > 1:
         image = image.reduce(reduce)
     # Landmarks count pixel centres from 0, Pillow counts them from 0.5.
-    offset = (-(back @ shift) - back @ np.array([0.5, 0.5]) + 0.5 - origin) / reduce
+    offset = (-(back @ (shift + margin)) - back @ np.array([0.5, 0.5]) + 0.5 - origin) / reduce
     back = back / reduce
     coefficients = (back[0, 0], back[0, 1], offset[0], back[1, 0], back[1, 1], offset[1])
     crop = image.transform((side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
