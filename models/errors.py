@@ -7,6 +7,7 @@
     │   ├── TooManyBytes           more bytes than the limit
     │   └── TooManyPixels          more pixels or frames than the limit
     ├── WeightsError               the weights are missing, changed, or of another network
+    │   └── EngineMissing          the weights run on a package that only an optional extra installs
     ├── SampleTooSmall(needed)     too few people to calibrate on
     └── ExtraMissing               a package that only an optional extra installs
 
@@ -40,6 +41,10 @@ class TooManyPixels(ImageError):
 
 class WeightsError(LibraryError):
     """The weights are missing, changed or of another network: install the distribution again."""
+
+
+class EngineMissing(WeightsError):
+    """The weights run on a package that only an optional extra installs, and it is not there."""
 
 
 class ExtraMissing(LibraryError):

@@ -18,6 +18,7 @@ from app.cli import (
     keys,
     migrate,
     promise,
+    quantise,
     reembed,
     retain,
     serve,
@@ -55,6 +56,7 @@ for verb in (
     train.train,
     augmentations.augmentations,
     blend.blend,
+    quantise.quantise,
 ):
     app.command()(verb)
 app.command(share.VERB, hidden=True)(share.serve_share)

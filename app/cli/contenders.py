@@ -60,11 +60,9 @@ def contenders(names: Sequence[str] | None, settings: Settings, flip: bool | Non
     flip, device = settings.flip_averaging if flip is None else flip, _device(settings)
     wanted: str = settings.precision
     found: list[Contender] = []
-    if settings.weights is not None:
-        weights.look_in(settings.weights)
     for name in names or [settings.model]:
-        held = _weights(name)
-        load = lambda held=held: weights.load_encoder(held)  # noqa: E731
+        held = known_weights(name, settings)
+        load = lambda held=held: weights.load(held)  # noqa: E731
         chosen = choose_precision(load, weights.sample_crops(), device=device, wanted=wanted)
         wanted = settings.precision if settings.precision != "auto" else _asked(chosen.name)
         model_id = weights.model_id(held, flip=flip)
@@ -80,9 +78,12 @@ def _asked(name: str) -> str:
     return name if name in ("float32", "bfloat16") else "auto"
 
 
-def _weights(name: str) -> str | Path:
+def known_weights(name: str, settings: Settings) -> str | Path:
+    """The encoder of that name, shipped or in the folder of the settings, or the file. Raises Misconfigured."""
     from models import weights
 
+    if settings.weights is not None:
+        weights.look_in(settings.weights)
     known = weights.encoders()
     if name in known:
         return name

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BUILD = Path("build")
 # Modules of models/face that do not decide which crop a photo gives.
-BEHIND_THE_CROP = ("doors", "encode", "frozen", "refine", "sample", "throughput")
+BEHIND_THE_CROP = ("doors", "encode", "frozen", "int8", "refine", "sample", "throughput")
 SAVE_EVERY = 512
 TOGETHER = 8
 

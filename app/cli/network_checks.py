@@ -45,7 +45,7 @@ def weights(settings: Settings) -> Finding:
 
     from app.inference.encoders import wanted_model
     from models import weights as shipped
-    from models.errors import WeightsError
+    from models.errors import EngineMissing, WeightsError
     from models.face.encode import open_encoder
 
     try:
@@ -54,6 +54,8 @@ def weights(settings: Settings) -> Finding:
         encoder = open_encoder(settings.model, precision=torch.float32)
         crops = shipped.sample_crops()
         terms = shipped.terms(settings.model)
+    except EngineMissing as e:
+        return failure(str(e))
     except (WeightsError, RuntimeError) as e:
         return failure(f"{type(e).__name__}: the weights cannot be used; install the distribution again")
     ones, mirrored = encoder.encode(crops), encoder.encode([np.ascontiguousarray(crop[:, ::-1]) for crop in crops])

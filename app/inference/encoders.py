@@ -67,7 +67,7 @@ class Encoders:
 
     def _load(self, name: str, flip: bool) -> Known:
         chosen = choose_precision(
-            lambda: weights.load_encoder(name), weights.sample_crops(), device=self._device, wanted=self._precision
+            lambda: weights.load(name), weights.sample_crops(), device=self._device, wanted=self._precision
         )
         encoder = open_encoder(name, precision=chosen.dtype, flip=flip, device=self._device, detector=self._detector)
         return Known(name, flip, weights.terms(name), chosen, encoder)

@@ -17,6 +17,7 @@ from models.detector import Detector
 from models.encoder import Encoder
 from models.errors import WeightsError
 from models.image import Pixels, decode
+from models.quantised import Layers, of_tensors
 
 FOLDER = Path(__file__).parent
 DETECTOR = "yunet"
@@ -39,6 +40,8 @@ PREPROCESSING = {
     "crop_px": 112,
     "length": 1,
 }
+# Weights in eight bits (`models.quantised`) say so in their file, under this name.
+FORM, INT8 = "form", "int8"
 # Weights that were trained on faces aligned by a closer look say so in their file, under this name.
 ALIGNMENT, REFINED = "alignment", "refined"
 REFINEMENT = "landmarks: the mean of what is found in the crop of 144 at 128 pixels and in its mirror image"
@@ -66,9 +69,9 @@ def encoders() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in files if path.stem != DETECTOR))
 
 
-def terms(name: str) -> str:
+def terms(name: str | Path) -> str:
     """Under which terms that encoder may be used. Raises WeightsError for a shipped one of which nobody has said so."""
-    if name in TERMS:
+    if isinstance(name, str) and name in TERMS:
         return TERMS[name]
     if file_of(name).parent == FOLDER:
         raise WeightsError(f"nobody has said under which terms {name} may be used: TERMS lacks it")
@@ -84,12 +87,39 @@ def named(model_id_: str) -> tuple[str, bool]:
     raise WeightsError(f"the weights of {model_id_} are not here: install the version that had them")
 
 
+def load(name: str | Path) -> Encoder | Layers:
+    """The encoder in the form that its file has: `load_encoder`, or its layers in eight bits. Raises WeightsError.
+
+    name: as `load_encoder` takes it. Read-only.
+    """
+    file = file_of(name)
+    if not in_eight_bits(file):
+        return load_encoder(name)
+    try:
+        return of_tensors(_tensors(file))
+    except ValueError as e:
+        raise WeightsError(
+            f"{file.name} is no encoder in eight bits ({e}): make it again with `onelook quantise`"
+        ) from e
+
+
+def in_eight_bits(name: str | Path) -> bool:
+    """Whether those weights are in eight bits. Raises WeightsError for a file of another form."""
+    file = file_of(name)
+    form = _says(file).get(FORM)
+    if form not in (None, INT8):
+        raise WeightsError(f"{file.name} is of the form {form!r}, which this version cannot read")
+    return form == INT8
+
+
 def load_encoder(name: str | Path) -> Encoder:
     """The encoder in float32, in evaluation mode, norms not folded. Raises WeightsError. Read-only.
 
     name: of a shipped one, or the path of any safetensors file with weights of the same network.
     """
     file, network = file_of(name), Encoder()
+    if in_eight_bits(file):
+        raise WeightsError(f"{file.name} is in eight bits: name the weights in float that it was made from")
     try:
         network.load_state_dict(_float32(file))
     except RuntimeError as e:
@@ -157,11 +187,14 @@ def _says(file: Path) -> dict[str, str]:
 
 
 def _float32(path: Path) -> dict[str, torch.Tensor]:
+    return {name: t.float() if t.is_floating_point() else t for name, t in _tensors(path).items()}
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
-        tensors = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError) as e:
         raise WeightsError(f"{path.name} cannot be read: install the distribution again") from e
-    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def _bytes(path: Path) -> bytes:
