@@ -16,7 +16,7 @@ def quantise(
     ],
     data: Annotated[list[Path], typer.Option("--data", help="folder of identities; may be given several times")],
     out: Annotated[Path | None, typer.Option(help="the file to write; default: build/MODEL-int8.safetensors")] = None,
-    faces: Annotated[int, typer.Option(min=1, help="people whose faces ranges are measured on")] = 64,
+    faces: Annotated[int, typer.Option(min=1, help="people whose faces ranges are measured on")] = 192,
     seed: Annotated[int, typer.Option(help="the same seed draws the same faces")] = 1,
     terms: Annotated[
         str | None, typer.Option(help="under which it may be used; default: those of the encoder in float")

@@ -27,6 +27,7 @@ _own_folders: list[Path] = []
 # Under which terms each encoder may be used: its model card has the whole story.
 TERMS = {
     "onelook": "for research: trained on photos of CelebA, which allows no other use; at work take sface or your own",
+    "onelook-int8": "as onelook: for research, trained on photos of CelebA; at work take sface or your own",
     "sface": "Apache-2.0; published in the OpenCV Zoo; may be used at work",
 }
 # By this name an encoder of one's own says so in its file.

@@ -77,7 +77,7 @@ def test_a_folder_that_is_none_or_takes_a_shipped_name_is_refused(
         weights.look_in(tmp_path / "nowhere")
     with pytest.raises(WeightsError, match="another encoder"):
         weights.look_in(own_folder(tmp_path, "sface"))
-    assert weights.encoders() == ("onelook", "sface")
+    assert weights.encoders() == ("onelook", "onelook-int8", "sface")
 
 
 def test_a_file_that_wants_an_unknown_alignment_is_refused(tmp_path: Path) -> None:

@@ -15,13 +15,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from PIL import Image, ImageEnhance
 from typer.testing import CliRunner, Result
 
 from app.assembly.parts import Parts
 from app.cli import app
 from app.domain.operating_point import Calibration
+from models.training.split import is_for_validation
 
 COMMAND = (sys.executable, "-m", "app.cli")
+SAMPLES = Path(__file__).parents[3] / "samples"
 
 
 @pytest.fixture
@@ -124,4 +127,21 @@ def sample_people(tmp_path: Path, samples: Path) -> Path:
     impostors = [f"{name}\t1\tGrace_Hopper\t1\n" for name in ("Barack_Obama", "Eileen_Collins")]
     pairs = [line for both in zip(genuine, impostors, strict=True) for line in both]
     (folder / "pairs.txt").write_text("".join(["2\t1\n", *pairs]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four identities of two photos each, two of them for validation by the rule of the split."""
+    folder = tmp_path_factory.mktemp("people")
+    names = [f"somebody {n}" for n in range(60)]
+    apart = [n for n in names if is_for_validation(n)][:2]
+    trained = [n for n in names if not is_for_validation(n)][:2]
+    photos = ("collins.jpg", "hopper.jpg")
+    for name, photo in zip(apart + trained, photos * 2, strict=True):
+        (folder / name).mkdir()
+        with Image.open(SAMPLES / photo) as image:
+            image.thumbnail((300, 300))
+            for number, light in enumerate((0.8, 1.1)):
+                ImageEnhance.Brightness(image.convert("RGB")).enhance(light).save(folder / name / f"{number}.jpg")
     return folder

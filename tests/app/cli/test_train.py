@@ -1,33 +1,14 @@
 import json
 from pathlib import Path
 
-import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image
 from safetensors import safe_open
 from typer.testing import CliRunner
 
 from app.cli import app
-from models.training.split import is_for_validation
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 COURSE = ("--steps", "1", "--people", "2", "--photos", "2", "--validate-every", "1", "--precision", "float32")
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    """Four identities of two photos each, two of them for validation by the rule of the split."""
-    folder = tmp_path_factory.mktemp("people")
-    names = [f"somebody {n}" for n in range(60)]
-    apart = [n for n in names if is_for_validation(n)][:2]
-    trained = [n for n in names if not is_for_validation(n)][:2]
-    photos = ("collins.jpg", "hopper.jpg")
-    for name, photo in zip(apart + trained, photos * 2, strict=True):
-        (folder / name).mkdir()
-        with Image.open(SAMPLES / photo) as image:
-            image.thumbnail((300, 300))
-            for number, light in enumerate((0.8, 1.1)):
-                ImageEnhance.Brightness(image.convert("RGB")).enhance(light).save(folder / name / f"{number}.jpg")
-    return folder
 
 
 def run(*arguments):

@@ -34,7 +34,7 @@ def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_model_id_finds_its_weights_and_its_setting(second: str) -> None:
-    assert weights.encoders() == ("onelook", "second", "sface")
+    assert weights.encoders() == ("onelook", "onelook-int8", "second", "sface")
     for name in ("onelook", "sface", second):
         for flip in (False, True):
             assert weights.named(weights.model_id(name, flip=flip)) == (name, flip)
@@ -133,7 +133,7 @@ def test_the_settings_name_an_encoder_of_ones_own(tmp_path: Path, monkeypatch: p
 
 def test_settings_that_name_no_encoder_are_told_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "_own_folders", [])
-    with pytest.raises(Misconfigured, match="there are onelook, sface"):
+    with pytest.raises(Misconfigured, match="there are onelook, onelook-int8, sface"):
         wanted_model(Settings(model="ours"))
     with pytest.raises(Misconfigured, match="no folder"):
         wanted_model(Settings(weights=Path("nowhere-at-all")))
