@@ -107,6 +107,14 @@ class Vgg19(nn.Module):
         out: Tensor = convolution(x)
         return out.relu_()
 
+    def stride(self, layer: str) -> int:
+        """Pixels from one position of that layer to the next."""
+        return stride(layer)
+
+    def reach(self, layer: str) -> int:
+        """The side of the square of pixels that one position of that layer sees."""
+        return reach(layer)
+
     @classmethod
     def of(cls, tensors: dict[str, Tensor]) -> Self:
         """From tensors by name: ours (`conv1_1.weight`, filters for RGB), or torchvision's (`features.0.weight`).
