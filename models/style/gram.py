@@ -20,7 +20,7 @@ def gram_sum(features: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 class _GramSum(torch.autograd.Function):
-    """One product in each direction, in the layout that the features lie in; nothing of their size is kept beside them."""
+    """One product in each direction, in the layout that the features lie in; nothing of their size is kept beside."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, weights: Tensor | None) -> Tensor:
@@ -68,7 +68,7 @@ def _product(rows: Tensor, weighed: Tensor | None) -> Tensor:
 
 
 class _half_products:  # noqa: N801 - reads as a statement
-    """Within it float32 products may be computed from bfloat16 factors: exact for what was bfloat16, sums in float32."""
+    """Within it float32 products may take bfloat16 factors: exact for what was bfloat16, and summed in float32."""
 
     def __init__(self, wanted: bool) -> None:
         self._wanted = wanted

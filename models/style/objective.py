@@ -7,15 +7,13 @@ those of the papers to the letter.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from models.style.gram import gram_sum
+from models.style.options import Convention
 from models.style.stage import Beat, Losses, Network, silence
-
-Convention = Literal["gatys2015", "gatys_pytorch", "johnson"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class Objective:
 
     def sums(self, found: Mapping[str, Tensor], place: Mapping[str, tuple[slice, ...]] | None = None) -> Sums:
         """Sums over the positions of these activations; place: layer -> where they lie in the whole canvas's."""
-        grams = {}
+        grams: dict[tuple[int, str], Tensor] = {}
         for number, style in enumerate(self.styles):
             for name in self.terms.layers:
                 mask = None if style.masks is None else style.masks[name]
@@ -113,7 +111,7 @@ class Objective:
     def _content_distance(self, found: Mapping[str, Tensor], place: Mapping[str, tuple[slice, ...]] | None) -> Tensor:
         if self.content is None:
             return torch.zeros(())
-        theirs = self.content if place is None else self.content[(..., *place[self.terms.content])]
+        theirs = self.content if place is None else self.content[(slice(None), slice(None), *place[self.terms.content])]
         return (found[self.terms.content].float() - theirs.float()).square().sum()
 
 

@@ -1,6 +1,6 @@
-"""How a canvas gets better: L-BFGS, Adam, and plain gradient descent, each a step at a time, with a state to go on from.
+"""How a canvas gets better: L-BFGS, Adam, and plain gradient descent, a step at a time.
 
-All the state is tensors and plain numbers, so that a render that was stopped goes on bit for bit.
+All their state is tensors and plain numbers, so that a render that was stopped goes on bit for bit.
 """
 
 import math
@@ -61,8 +61,9 @@ class Optimizer(ABC):
     def take(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Becomes what gave these."""
 
+    @abstractmethod
     def carried(self, resize: Callable[[Tensor], Tensor], before: "Optimizer") -> None:
-        """Learns from the optimiser of the scale before what can be enlarged; nothing by default."""
+        """Learns from the optimiser of the scale before what can be enlarged, if anything."""
 
 
 class GradientDescent(Optimizer):
@@ -102,6 +103,9 @@ class GradientDescent(Optimizer):
 
     def take(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         self._rate, self._now = float(numbers["rate"]), None
+
+    def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:
+        pass  # a rate belongs to its scale
 
 
 class Adam(Optimizer):
@@ -155,7 +159,7 @@ class Adam(Optimizer):
         self._best = float(numbers["best"]) if numbers["best"] >= 0 else math.inf
 
     def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:
-        """The moments enlarged, as crowsonkb's program does: the first steps of a scale are not blind."""
+        # The moments enlarged, as crowsonkb's program does: the first steps of a scale are not blind.
         if isinstance(before, Adam):
             self._first, self._second = resize(before._first), resize(before._second).relu()
             self._moments = before._moments
@@ -238,6 +242,9 @@ class Lbfgs(Optimizer):
             (tensors[f"step{number:03d}"].clone(), tensors[f"change{number:03d}"].clone()) for number in range(count)
         ]
         self._now = (_losses(numbers), tensors["gradient"].clone()) if "gradient" in tensors else None
+
+    def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:
+        pass  # pairs of steps and gradients do not fit another objective: docs/benchmarks.md
 
 
 OPTIMIZERS: dict[Name, type[Optimizer]] = {"lbfgs": Lbfgs, "adam": Adam, "gd": GradientDescent}

@@ -36,10 +36,10 @@ _MAY_BE_NONE = ("medium", "size", "beta", "layers", "optimizer")
 @dataclass(frozen=True, slots=True)
 class Options:
     """medium: None: read from the file. size: picture: longer side in pixels; volume: longest axis in voxels; points:
-    cells of the grid; sound: none. extra: steps that go on at the last scale, for a render that is resumed. beta: None:
-    the convention's own for that size. style_weights, style_scales: one a style; empty: alike. layers: layer -> lambda.
-    optimizer: None: what suits the medium. color: whose colours; `match` gives the style the content's before, `content`
-    takes only the brightness of the render. masks: a picture file for each style, white where it applies.
+    cells of the grid; sound: none. extra: steps that go on at the last scale, for a render that is resumed. beta:
+    None: the convention's own for that size. style_weights, style_scales: one a style; empty: alike. layers: layer ->
+    lambda. optimizer: None: what suits the medium. color: whose colours; `match` gives the style the content's before,
+    `content` takes only the brightness of the render. masks: a picture a style, white where it applies; in files.
     """
 
     medium: MediumName | None = None
@@ -61,7 +61,7 @@ class Options:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Options":
-        """From JSON values, masks being base64. Raises InvalidOption, which names the option and says what it may be."""
+        """From JSON values, masks being base64. Raises InvalidOption, which names the option and what it may be."""
         known = {field.name for field in fields(cls)}
         for name in given:
             if name not in known:

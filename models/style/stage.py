@@ -1,4 +1,4 @@
-"""What the engine works on: a canvas of any number of dimensions, and whoever says how good it is and what would help."""
+"""What the engine works on: a canvas of any number of dimensions, and whoever says how good it is."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,7 +91,7 @@ class Result:
 
 
 class Medium(Protocol):
-    """Pictures, sound, volumes, points: what a canvas is made of, and what becomes of it. Knows nothing of the others."""
+    """Pictures, sound, volumes, points: what a canvas is made of, and what becomes of it. None knows of the others."""
 
     media_type: str
     suffix: str
