@@ -15,6 +15,9 @@ from models.style.gram import gram_sum
 from models.style.options import Convention
 from models.style.stage import Beat, Losses, Network, silence
 
+# Whose mask: nobody's.
+EVERYWHERE = -1
+
 
 @dataclass(frozen=True)
 class Style:
@@ -43,10 +46,21 @@ class Terms:
 
 @dataclass
 class Sums:
-    """What is summed over positions, tile by tile: (style, layer) -> Gram sums, and the squared content distance."""
+    """What is summed over positions: (whose mask, layer) -> Gram sums, and the squared distance from the content.
+
+    Whose mask: the number of a style that has masks, or EVERYWHERE.
+    """
 
     grams: dict[tuple[int, str], Tensor]
     content: Tensor
+
+    def tensors(self) -> list[Tensor]:
+        """All of them, in an order that only the objective determines."""
+        return [*self.grams.values(), self.content]
+
+    def of(self, tensors: Sequence[Tensor]) -> "Sums":
+        """The same places with other tensors."""
+        return Sums(dict(zip(self.grams, tensors[:-1], strict=True)), tensors[-1])
 
 
 class Objective:
@@ -79,13 +93,12 @@ class Objective:
         grams: dict[tuple[int, str], Tensor] = {}
         for number, style in enumerate(self.styles):
             for name in self.terms.layers:
-                mask = None if style.masks is None else style.masks[name]
-                if mask is not None and place is not None:
-                    mask = mask[place[name]]
-                if mask is None and number and (0, name) in grams and self.styles[0].masks is None:
-                    grams[number, name] = grams[0, name]
-                else:
-                    grams[number, name] = gram_sum(found[name], mask)
+                if style.masks is None:
+                    if (EVERYWHERE, name) not in grams:
+                        grams[EVERYWHERE, name] = gram_sum(found[name])
+                    continue
+                mask = style.masks[name]
+                grams[number, name] = gram_sum(found[name], mask if place is None else mask[place[name]])
         return Sums(grams, self._content_distance(found, place))
 
     def costs(self, sums: Sums, canvas: Tensor, positions: Mapping[str, int]) -> tuple[Tensor, "_Costs"]:
@@ -94,11 +107,13 @@ class Objective:
         for name, share in terms.layers.items():
             cost = torch.zeros((), device=canvas.device)
             for number, style in enumerate(self.styles):
+                whose = EVERYWHERE if style.masks is None else number
                 count = self._counts[number].get(name, float(positions[name]))
                 if count > 0:
-                    difference = sums.grams[number, name] / count - style.grams[name]
+                    difference = sums.grams[whose, name] / count - style.grams[name]
                     cost = cost + style.weight * difference.square().sum()
-            per_layer[name] = share * cost * style_factor(terms.convention, sums.grams[0, name].shape[0])
+            channels = self.styles[0].grams[name].shape[0]
+            per_layer[name] = share * cost * style_factor(terms.convention, channels)
         style_cost = torch.stack(list(per_layer.values())).sum()
         content_cost = sums.content
         if self.content is not None:
@@ -123,7 +138,8 @@ class _Costs:
 
     def __call__(self) -> Losses:
         total, content, style, per_layer = self._tensors
-        return Losses(float(total), float(content), float(style), {name: float(x) for name, x in per_layer.items()})
+        layers = {name: float(cost.detach()) for name, cost in per_layer.items()}
+        return Losses(float(total.detach()), float(content.detach()), float(style.detach()), layers)
 
 
 def content_factor(convention: Convention, values: int) -> float:
@@ -146,12 +162,6 @@ def total_variation(canvas: Tensor) -> Tensor:
     for axis in range(2, canvas.dim()):
         total = total + 0.5 * canvas.diff(dim=axis).square().sum()
     return total
-
-
-def mean_grams(found: Mapping[str, Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
-    """Layer -> mean Gram matrix float32 (C, C) of those activations, without gradient."""
-    with torch.no_grad():
-        return {name: gram_sum(found[name]) / (found[name][0, 0].numel()) for name in layers}
 
 
 def _positions(found: Mapping[str, Tensor]) -> dict[str, int]:

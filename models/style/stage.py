@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from models.style.options import Options
+from models.style.vgg19 import Precision
 
 # Called between tiles and evaluations: whoever watches learns that the render advances, and may raise to stop it.
 Beat = Callable[[], object]
@@ -97,6 +98,10 @@ class Medium(Protocol):
     suffix: str
     memory_bytes: int
     options: Options
+
+    def compute_in(self, precision: Precision, device: str) -> None:
+        """How stages made from now on compute: `float32` or `bfloat16`, on `cpu` or `cuda`, where it matters."""
+        ...
 
     def scales(self) -> Sequence[Scale]:
         """The scales of the render, from the coarsest; making a stage is the expensive part, naming them is not."""
