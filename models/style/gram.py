@@ -13,7 +13,7 @@ def gram_sum(features: Tensor, weights: Tensor | None = None) -> Tensor:
     """Sum over positions of F F^T, float32 (C, C); differentiable. features (1, C, *space), of any precision.
 
     weights: float32 (*space), how much each position counts (guided Gram matrices, Gatys et al., "Controlling
-    Perceptual Factors", CVPR 2017); None: each counts 1. Products are summed in float32 whatever the features are.
+    Perceptual Factors", CVPR 2017); None: each counts 1. Products of bfloat16 are summed in float32; float64 stays.
     """
     sums: Tensor = _GramSum.apply(features, weights)  # type: ignore[no-untyped-call]
     return sums
@@ -44,6 +44,11 @@ class _GramSum(torch.autograd.Function):
         return _like(gradient, features), None
 
 
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """In what sums over such values are taken: float32 at least."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def _rows(features: Tensor) -> Tensor:
     """(1, C, *space) -> (positions, C); a view of what lies channels last, and of what lies channels first."""
     return features[0].flatten(1).T if features.is_contiguous() else features[0].movedim(0, -1).flatten(0, -2)
@@ -55,13 +60,13 @@ def _like(rows: Tensor, features: Tensor) -> Tensor:
 
 def _product(rows: Tensor, weighed: Tensor | None) -> Tensor:
     channels = rows.shape[1]
-    total = torch.zeros(channels, channels, device=rows.device)
-    if rows.dtype == torch.float32 and weighed is None:
+    if rows.dtype != torch.bfloat16 and weighed is None:
         return torch.mm(rows.T, rows)
+    total = torch.zeros(channels, channels, device=rows.device, dtype=wide(rows.dtype))
     step = max(256, CHUNK // channels)
     with _half_products(rows.dtype == torch.bfloat16):
         for begin in range(0, rows.shape[0], step):
-            piece = rows[begin : begin + step].float()
+            piece = rows[begin : begin + step].to(total.dtype)
             other = piece if weighed is None else piece * weighed[begin : begin + step]
             total.addmm_(other.T, piece)
     return total

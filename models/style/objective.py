@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.style.gram import gram_sum
+from models.style.gram import gram_sum, wide
 from models.style.options import Convention
 from models.style.stage import Beat, Losses, Network, silence
 
@@ -127,7 +127,8 @@ class Objective:
         if self.content is None:
             return torch.zeros(())
         theirs = self.content if place is None else self.content[(slice(None), slice(None), *place[self.terms.content])]
-        return (found[self.terms.content].float() - theirs.float()).square().sum()
+        ours = found[self.terms.content]
+        return (ours.to(wide(ours.dtype)) - theirs.to(wide(ours.dtype))).square().sum()
 
 
 class _Costs:

@@ -87,7 +87,7 @@ class Vgg19(nn.Module):
         last = max(map(LAYERS.index, wanted))
         if min(pictures.shape[-2:]) < stride(LAYERS[last]):
             raise ValueError(f"a picture of {pictures.shape[-1]} x {pictures.shape[-2]} does not reach {LAYERS[last]}")
-        dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+        dtype = torch.bfloat16 if self.precision == "bfloat16" else self.means.dtype
         x = (pictures - self.means).contiguous(memory_format=torch.channels_last).to(dtype)
         found = {}
         for number, name in enumerate(LAYERS[: last + 1]):
