@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.errors import WeightsError
+from models.style.convolution import rectified, turned
 
 # Channels of the convolutions of each block; a block ends with pooling by two.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512))
@@ -47,6 +48,7 @@ class Vgg19(nn.Module):
             made = BLOCKS[int(name[4]) - 1][int(name[6]) - 1]
             self.convolutions[name] = nn.Conv2d(channels, made, 3, padding=1)
             channels = made
+        self._turned: dict[str, Tensor] = {}
         self.means: Tensor
         self.register_buffer("means", torch.tensor(MEANS_RGB)[:, None, None], persistent=False)
         self.requires_grad_(False)
@@ -63,7 +65,7 @@ class Vgg19(nn.Module):
         nn.Module.__init__(other)
         other.digest, other.mean_activations = self.digest, self.mean_activations
         other.pooling, other.padding, other.precision = pooling, padding, precision
-        other.convolutions = nn.ModuleDict()
+        other.convolutions, other._turned = nn.ModuleDict(), {}
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         for name, module in self.convolutions.items():
             assert isinstance(module, nn.Conv2d)
@@ -101,11 +103,14 @@ class Vgg19(nn.Module):
     def _convolved(self, x: Tensor, name: str) -> Tensor:
         convolution = self.convolutions[name]
         assert isinstance(convolution, nn.Conv2d)
-        if name == LAYERS[0] and self.padding == "replicate":
-            around = F.pad(x, (1, 1, 1, 1), mode="replicate")
-            return F.conv2d(around, convolution.weight, convolution.bias).relu_()
-        out: Tensor = convolution(x)
-        return out.relu_()
+        assert convolution.bias is not None
+        if name not in self._turned or self._turned[name].dtype != convolution.weight.dtype:
+            self._turned[name] = turned(convolution.weight)
+        around = name == LAYERS[0] and self.padding == "replicate"
+        if around:
+            x = F.pad(x, (1, 1, 1, 1), mode="replicate").contiguous(memory_format=torch.channels_last)
+        back = self._turned[name]
+        return rectified(x, convolution.weight, convolution.bias, back, padding=0 if around else 1)
 
     def stride(self, layer: str) -> int:
         """Pixels from one position of that layer to the next."""
