@@ -24,7 +24,7 @@ class Toy:
     digest = "toy"
     LAYERS = ("fine", "middle", "coarse")
     # One convolution sees 3; pooling adds its step, and the next convolution twice the doubled one.
-    REACHES = {"fine": 3, "middle": 3 + 1 + 4, "coarse": 8 + 2 + 8}
+    REACHES = (3, 3 + 1 + 4, 8 + 2 + 8)
 
     def __init__(self, dimensions: int, channels: int = 5) -> None:
         self.dimensions = dimensions
@@ -48,7 +48,7 @@ class Toy:
         return 1 << self.LAYERS.index(layer)
 
     def reach(self, layer: str) -> int:
-        return self.REACHES[layer]
+        return self.REACHES[self.LAYERS.index(layer)]
 
 
 @pytest.fixture(autouse=True, scope="module")

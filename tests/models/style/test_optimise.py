@@ -157,7 +157,7 @@ def test_the_canvas_stays_within_its_bounds(name):
     optimizer, look = OPTIMIZERS[name](zeros(), 50, (-0.5, 0.75)), looking(bowl)
     for _ in range(50):
         optimizer.step(look)
-        assert -0.5 - 1e-12 <= float(optimizer.canvas.min())
+        assert float(optimizer.canvas.min()) >= -0.5 - 1e-12
         assert float(optimizer.canvas.max()) <= 0.75 + 1e-12
 
 
