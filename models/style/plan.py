@@ -118,6 +118,7 @@ class Plan:
             extra=self.options.extra,
             state=state,
             beat=beat,
+            device=device(),
         ):
             yield Progress(
                 *(step.step, self.steps, step.scale, self.scales, step.losses, step.evaluations),
