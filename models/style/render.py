@@ -104,7 +104,8 @@ def run(
         if goes_on:
             worker = _resumed(place, OPTIMIZERS[optimizer], scale.steps, stage)
         else:
-            canvas = stage.begin(None if before is None else before.canvas)
+            # Contiguous, as a state gives it back: sums over another layout end in other last bits.
+            canvas = stage.begin(None if before is None else before.canvas).contiguous()
             worker = OPTIMIZERS[optimizer](canvas, scale.steps, stage.bounds)
             if before is not None:
                 worker.carried(stage.enlarge, before)
