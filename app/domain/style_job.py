@@ -13,6 +13,12 @@ EventType = Literal["status", "progress", "preview", "warning", "completed"]
 MOST_ATTEMPTS = 3
 # Of these the older ones are let go: each says what the next one says anew.
 PRUNED: tuple[EventType, ...] = ("progress", "preview")
+# How many of the last events are kept, whatever they are; and how many more may lie there before they are let go.
+KEPT_EVENTS, PRUNE_EVERY = 200, 20
+# What whoever works on a render may change.
+CHANGES = frozenset(
+    ("step", "scale", "losses", "evaluations", "steps_per_s", "preview", "checkpoint", "output", "metrics", "error")
+)
 
 
 class OtherState(Exception):
@@ -73,6 +79,14 @@ class StyleJob:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     seq: int = 0
     pruned: int = 0
+
+    @property
+    def files(self) -> list[str]:
+        """What it was made of, and what its row names: the files that it keeps once it has ended."""
+        styles = [f"style-{number}" for number, _ in enumerate(self.input["styles"], 1)]
+        masks = [f"mask-{number}" for number, mask in enumerate(self.options.get("masks") or (), 1) if mask]
+        made = [one["name"] for one in (self.preview, self.checkpoint, self.output) if one is not None]
+        return ["content", *styles, *masks, *made]
 
     @property
     def ended(self) -> bool:

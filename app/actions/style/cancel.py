@@ -24,10 +24,11 @@ class CancelStyle:
         with self.store.write() as uow:
             job = found_style(uow, job_id, key)
             if job.status == "queued":
-                end(uow, job, "cancelled", self.kept)
-                uow.commit()
-            elif job.status == "running" and not job.cancel_asked:
+                changed = end(uow, job, "cancelled", self.kept)
+            elif changed := job.status == "running" and not job.cancel_asked:
                 uow.style_jobs.ask_cancel(job_id)
                 tell_again(uow, job_id)
+            state = state_of(uow, found_style(uow, job_id, key))
+            if changed:
                 uow.commit()
-            return state_of(uow, found_style(uow, job_id, key))
+        return state

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.actions.style.telling import end
@@ -54,17 +54,10 @@ class TidyStyles:
                 uow.commit()
                 self.report(f"the render {job.id} was given up after {job.attempt} attempts")
         if job.home == self.files.home:
-            self.files.keep_only(job.id, kept_names(job))
+            self.files.keep_only(job.id, job.files)
 
 
-def kept_names(job: StyleJob) -> list[str]:
-    """The files that a job keeps once it has ended: what it was made of, and what its row names."""
-    inputs = ["content", *(f"style-{number}" for number in range(1, 1 + len(job.input["styles"])))]
-    masks = [f"mask-{number}" for number, mask in enumerate(job.options.get("masks") or (), 1) if mask is not None]
-    return inputs + masks + [one["name"] for one in (job.preview, job.checkpoint, job.output) if one is not None]
-
-
-def _why(now: Any, job: StyleJob) -> dict[str, Any]:
+def _why(now: datetime, job: StyleJob) -> dict[str, Any]:
     """The problem that the row keeps: why it was given up, and the last error of an attempt."""
     if job.expires_at < now and job.attempt < job.max_attempts:
         told = {"code": "worker_lost", "detail": "It was not made in time: send it again."}
