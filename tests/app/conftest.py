@@ -32,6 +32,7 @@ from app.settings import Settings
 from app.store.memory.store import MemoryStore
 from app.store.vault.ring import MasterRing
 from app.store.vault.vault import Vault
+from tests.acceptance.style_storm.renderer import ChainRenderer
 
 MODEL = "model-a"
 LANDMARKS = ((10.0, 10.0), (30.0, 10.0), (20.0, 20.0), (12.0, 30.0), (28.0, 30.0))
@@ -248,9 +249,14 @@ def settings(tmp_path) -> Settings:
 
 
 @pytest.fixture
-def parts(store, gallery, reader, calibration, clock, identifiers) -> Parts:
+def renderer() -> ChainRenderer:
+    return ChainRenderer()
+
+
+@pytest.fixture
+def parts(store, gallery, reader, calibration, clock, identifiers, renderer) -> Parts:
     about = About("0", "terms", "cpu", "float32", "for the test", 1, 1, "exact")
-    return Parts(store, gallery, reader, calibration, about, clock, identifiers, close=lambda: None)
+    return Parts(store, gallery, reader, calibration, about, clock, identifiers, renderer, close=lambda: None)
 
 
 class Service:
