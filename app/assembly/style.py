@@ -20,6 +20,5 @@ def style_kept(settings: Settings) -> timedelta:
 
 def style_renderer(settings: Settings) -> ports.Renderer:
     """Whoever looks at what is sent, and renders it; loads nothing before it is asked."""
-    # As many render at once as there are workers: they share the memory.
-    memory_bytes = settings.style_memory_bytes or half_of_memory() // max(1, settings.style_workers)
-    return StyleRenderer(memory_bytes, settings.max_image_pixels, settings.style_threads)
+    processes = max(1, settings.style_workers)
+    return StyleRenderer(settings.style_memory_bytes, settings.max_image_pixels, settings.style_threads, processes)

@@ -39,9 +39,7 @@ def serve() -> None:
         beside.close()
 
 
-def _serve(
-    settings: Settings, sockets: Sequence[socket.socket], port: int, log: "Log", beside: StyleWorkers
-) -> None:
+def _serve(settings: Settings, sockets: Sequence[socket.socket], port: int, log: "Log", beside: StyleWorkers) -> None:
     """Serves in this process or in several, and has the style workers begin once the service serves."""
     if settings.workers > 1:
         from app.cli.supervisor import Supervisor

@@ -53,7 +53,13 @@ def openapi() -> dict[str, Any]:
     file = {"type": "string", "format": "binary"}
     properties = {
         "content": {**file, "description": "what is rendered: a picture, a sound, a volume, points"},
-        "style": {"type": "array", "items": file, "minItems": 1, "maxItems": MOST_STYLES, "description": "in which style"},
+        "style": {
+            "type": "array",
+            "items": file,
+            "minItems": 1,
+            "maxItems": MOST_STYLES,
+            "description": "in which style",
+        },
         "options": {"type": "string", "contentMediaType": "application/json", "description": "an object, all optional"},
     }
     schema = {

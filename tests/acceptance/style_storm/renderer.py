@@ -30,7 +30,12 @@ class Step:
         self.canvas, self.step, self.scale, self.warning = canvas, step, 1, warning
         self.last_of_scale = step == steps
         self.evaluations = step
-        self.losses = {"total": 3.0 / step, "content": 1.0 / step, "style": 2.0 / step, "per_layer": {"one": 2.0 / step}}
+        self.losses = {
+            "total": 3.0 / step,
+            "content": 1.0 / step,
+            "style": 2.0 / step,
+            "per_layer": {"one": 2.0 / step},
+        }
 
     def preview(self) -> tuple[bytes, str]:
         return f"preview {self.step}".encode(), "image/jpeg"
