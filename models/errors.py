@@ -8,6 +8,11 @@
     │   └── TooManyPixels          more pixels or frames than the limit
     ├── WeightsError               the weights are missing, changed, or of another network
     │   └── EngineMissing          the weights run on a package that only an optional extra installs
+    ├── StyleError                 a render that cannot be made as it was asked for
+    │   ├── InvalidOption(option)  an option has a value that it cannot have
+    │   ├── UnreadableMedia        the sound, volume or point cloud is damaged, empty, or not what it says it is
+    │   ├── TooLarge(fits)         it would need more memory than it may have
+    │   └── OtherRender            the state to go on from is of other input
     ├── SampleTooSmall(needed)     too few people to calibrate on
     └── ExtraMissing               a package that only an optional extra installs
 
@@ -57,3 +62,31 @@ class SampleTooSmall(LibraryError):
     def __init__(self, detail: str, needed: int) -> None:
         super().__init__(detail)
         self.needed = needed
+
+
+class StyleError(LibraryError):
+    """A render that cannot be made as it was asked for."""
+
+
+class InvalidOption(StyleError):
+    """An option has a value that it cannot have: the text says which ones it can."""
+
+    def __init__(self, option: str, detail: str) -> None:
+        super().__init__(detail)
+        self.option = option
+
+
+class UnreadableMedia(StyleError):
+    """The sound, volume or point cloud is damaged, empty, or not what it says it is: send the file again."""
+
+
+class TooLarge(StyleError):
+    """The render would need more memory than it may have."""
+
+    def __init__(self, detail: str, fits: int) -> None:
+        super().__init__(detail)
+        self.fits = fits
+
+
+class OtherRender(StyleError):
+    """The state to go on from belongs to other files, options, or another version: begin the render anew."""

@@ -60,6 +60,22 @@ def decode(image: bytes, *, max_bytes: int = 10 * MIB, max_pixels: int = 50_000_
         raise UnreadableImage from e
 
 
+def opacity(image: bytes) -> Pixels | None:
+    """The alpha channel of a picture that `decode` takes, uint8 (H, W), upright; None where it has none or is opaque.
+
+    Call `decode` first: it is what refuses. Raises UnreadableImage.
+    """
+    try:
+        with Image.open(BytesIO(image), formats=FORMATS) as picture:
+            if not picture.has_transparency_data:
+                return None
+            upright = ImageOps.exif_transpose(picture)
+            alpha = np.array(upright.convert("RGBA").getchannel("A"))
+    except Exception as e:  # as in `decode`
+        raise UnreadableImage from e
+    return None if alpha.min(initial=255) == 255 else alpha
+
+
 def as_png(pixels: Pixels) -> bytes:
     """uint8 (H, W, 3) RGB -> the same pixels as a PNG file."""
     out = BytesIO()

@@ -21,6 +21,9 @@ from models.quantised import Layers, of_tensors
 
 FOLDER = Path(__file__).parent
 DETECTOR = "yunet"
+# What perceives pictures for style transfer; `models.style.perceptual` reads it.
+PERCEPTUAL = "vgg19"
+_NO_ENCODERS = (DETECTOR, PERCEPTUAL)
 # Where encoders of one's own lie; see `look_in`.
 _own_folders: list[Path] = []
 
@@ -59,7 +62,7 @@ def look_in(folder: Path) -> None:
     if not folder.is_dir():
         raise WeightsError(f"{folder} is no folder: encoders of your own are looked for there")
     for path in folder.glob("*.safetensors"):
-        if path.stem == DETECTOR or path.stem in encoders():
+        if path.stem in _NO_ENCODERS or path.stem in encoders():
             raise WeightsError(f"{path.name} has the name of another encoder: call it otherwise")
     _own_folders.append(folder)
 
@@ -67,7 +70,7 @@ def look_in(folder: Path) -> None:
 def encoders() -> tuple[str, ...]:
     """The names of the encoders whose weights are here, in order. Read-only."""
     files = (path for folder in (FOLDER, *_own_folders) for path in folder.glob("*.safetensors"))
-    return tuple(sorted(path.stem for path in files if path.stem != DETECTOR))
+    return tuple(sorted(path.stem for path in files if path.stem not in _NO_ENCODERS))
 
 
 def terms(name: str | Path) -> str:
