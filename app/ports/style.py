@@ -1,6 +1,6 @@
 """Renders: their rows and events, their files, and whoever renders."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
@@ -98,6 +98,10 @@ class StyleJobs(Protocol):
         """Those that show that person."""
         ...
 
+    def missing(self, job_ids: Sequence[str]) -> list[str]:
+        """Those of them that have no row."""
+        ...
+
     def remove(self, job_id: str) -> bool:
         """Deletes the row and its events; False where there is none."""
         ...
@@ -148,6 +152,10 @@ class StyleFiles(Protocol):
 
     def names(self, job_id: str) -> list[str]:
         """The names of the files that lie here; none where the job has none."""
+        ...
+
+    def drop(self, job_id: str, name: str) -> None:
+        """Removes one file, if it is there."""
         ...
 
     def keep_only(self, job_id: str, names: Sequence[str]) -> None:
@@ -251,7 +259,7 @@ class Renderer(Protocol):
         *,
         state: bytes | None,
         beat: Callable[[], object],
-    ) -> Iterator[Shown]:
+    ) -> Generator[Shown, None, None]:
         """A value after each step; closing the generator stops it. state: what it goes on from, exactly.
 
         beat: called several times a step, and what it raises passes through. Raises OtherState, and what `check` does.

@@ -43,7 +43,7 @@ class TidyStyles:
         self.files.sweep()
         held = self.files.held(UNROWED_S)
         with self.store.read() as uow:
-            gone = [job_id for job_id in held if uow.style_jobs.get(job_id) is None]
+            gone = uow.style_jobs.missing(held) if held else []
         for job_id in gone:
             self.files.remove(job_id)
 

@@ -88,6 +88,11 @@ class FileStyleFiles:
         found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
         return sorted(name for name in found if _NAME.fullmatch(name))
 
+    def drop(self, job_id: str, name: str) -> None:
+        """Removes one file, if it is there."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self._path(job_id, name).unlink()
+
     def keep_only(self, job_id: str, names: Sequence[str]) -> None:
         """Removes every other file of that job, what was written in part too."""
         folder = self._of(job_id)
@@ -136,10 +141,13 @@ class FileStyleFiles:
             file.write(secrets.token_hex(16).encode())
             file.flush()
             os.fsync(file.fileno())
-        # Of several processes that start at once the first one counts.
-        with contextlib.suppress(FileExistsError):
+        try:
             os.link(draft, path)
-        draft.unlink()
+        except FileExistsError:  # of several processes that start at once the first one counts
+            pass
+        except OSError:  # a file system without hard links
+            draft.replace(path)
+        draft.unlink(missing_ok=True)
         sync_folder(self._folder)
         return path.read_text("ascii").strip()
 

@@ -1,7 +1,7 @@
 """Renders in memory: part of the published fake of the store."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -134,6 +134,10 @@ class MemoryStyleJobs:
     def of_person(self, person_id: str) -> list[StyleJob]:
         """Those that show that person."""
         return [job for job in self._uow.rows().renders.values() if job.person_id == person_id]
+
+    def missing(self, job_ids: Sequence[str]) -> list[str]:
+        """Those of them that have no row."""
+        return [job_id for job_id in job_ids if job_id not in self._uow.rows().renders]
 
     def remove(self, job_id: str) -> bool:
         """Deletes the row and its events; False where there is none."""

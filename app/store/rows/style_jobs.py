@@ -1,5 +1,6 @@
 """Renders in SQL. Each statement says which attempt may make it: a write that touches no row tells that it may not."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, 
 
 from app.domain.job import Status
 from app.domain.style_job import CHANGES, KEPT_EVENTS, PRUNE_EVERY, PRUNED, EventType, StyleEvent, StyleJob
+from app.store.tables import listed
 from app.store.tables_of_work import STYLE_EVENTS, STYLE_JOBS
 
 _JOB = STYLE_JOBS.c
@@ -179,6 +181,12 @@ class SqlStyleJobs:
     def of_person(self, person_id: str) -> list[StyleJob]:
         """Those that show that person."""
         return self._jobs(_ROWS.where(_JOB.person_id == bindparam("whose")), whose=person_id)
+
+    def missing(self, job_ids: Sequence[str]) -> list[str]:
+        """Those of them that have no row."""
+        query = select(_JOB.id).where(_JOB.id.in_(listed("among")))
+        known = set(self._connection.execute(query, {"among": json.dumps(list(job_ids))}).scalars())
+        return [job_id for job_id in job_ids if job_id not in known]
 
     def remove(self, job_id: str) -> bool:
         """Deletes the row and its events; False where there is none."""
