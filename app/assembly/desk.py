@@ -98,7 +98,7 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
         tidy_batches.blank_erased()
         tidy_calibrations.blank_erased()
 
-    erase = Erase(store, gallery, clock, ids, log.warning, blank_files)
+    erase = Erase(store, gallery, clock, ids, log.warning, blank_files, styles)
     return Desk(
         settings=settings,
         trail=trail,

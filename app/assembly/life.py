@@ -38,6 +38,7 @@ from app.worker.upkeep import keep_up
 LONGEST_PAUSE_S = 30.0
 TELL_EVERY_S = 1.0
 GIVE_BACK_EVERY_S = 10.0
+TIDY_STYLES_EVERY_S = 60.0
 # Fewer templates are read from the rows in less than a second.
 LEAST_KEPT = 5000
 
@@ -70,6 +71,7 @@ def lifespan_of(
             asyncio.create_task(_keep(parts.gallery, gate, settings.snapshot_every_s, log)),
             asyncio.create_task(_upkeep(desk, gate, log)),
             asyncio.create_task(_give_back()),
+            asyncio.create_task(_tidy_styles(desk, gate, log)),
         ]
         loops = _loops(settings, desk, gate, log)
         for loop in loops:
@@ -161,6 +163,18 @@ async def _upkeep(desk: Desk, gate: Gate, log: Log) -> None:
         tell=log.info,
         fail=lambda e: log.error("the hourly upkeep failed", fault=describe_fault(e)),
     )
+
+
+async def _tidy_styles(desk: Desk, gate: Gate, log: Log) -> None:
+    """Where no worker of this service does: another's may have ended, and what has expired must go."""
+    while not desk.settings.style_workers:
+        await asyncio.sleep(TIDY_STYLES_EVERY_S)
+        if gate.phase != "ready":
+            continue
+        try:
+            await desk.on_writes(desk.tidy_styles)
+        except Exception as e:  # it is tried again in a minute
+            log.warning("renders could not be tidied", fault=describe_fault(e))
 
 
 def _traces(settings: Settings) -> list[SpanTraces]:

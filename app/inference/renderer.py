@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ class StyleRenderer:
         *,
         state: bytes | None,
         beat: Callable[[], object],
-    ) -> Iterator[Shown]:
+    ) -> Generator[Shown, None, None]:
         """A value after each step. Raises OtherState, and what `check` raises."""
         import torch
 

@@ -100,7 +100,7 @@ TABLE: Mapping[type[OnelookError], tuple[int, str]] = {
     errors.ShuttingDown: (503, "shutting_down"),
 }
 # Codes that only the row of a job tells, and what status an answer would have.
-IN_ROWS: Mapping[str, int] = {"worker_lost": 500}
+IN_ROWS: Mapping[str, int] = {"worker_lost": 500, "files_gone": 500}
 TITLES = {
     "malformed": "The body cannot be read",
     "no_key": "A key is needed",
@@ -147,6 +147,7 @@ TITLES = {
     "queue_full": "Too many renders wait",
     "internal": "A fault of the service",
     "worker_lost": "Whoever worked on it was lost",
+    "files_gone": "The files are not there",
     "busy": "Busy",
     "not_ready": "Not ready yet",
     "shutting_down": "Shutting down",

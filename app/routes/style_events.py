@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app.actions.style.events import Told
 from app.domain.key import Key
-from app.domain.style_job import StyleEvent
+from app.domain.style_job import StyleEvent, StyleJob
 from app.errors import Busy, Denied, Unavailable, Unknown
 from app.routes import event_stream
 from app.routes.access import caller, sent_key
@@ -76,7 +76,7 @@ class _Watch:
         while True:
             for event in told.events:
                 at, told_at = event.seq, time.monotonic()
-                yield (await self._shown(event)).framed()
+                yield (await self._shown(event, told.job)).framed()
             if (told.job.ended and at >= told.last) or self._gate.phase != "ready":
                 return
             if time.monotonic() - looked_at >= event_stream.COMMENT_EVERY_S:
@@ -90,10 +90,12 @@ class _Watch:
                 await anyio.sleep(POLL_S)
             told = await _told(self._desk, self._job_id, self._key, at)
 
-    async def _shown(self, event: StyleEvent) -> Event:
+    async def _shown(self, event: StyleEvent, job: StyleJob) -> Event:
         data: dict[str, Any] = dict(event.data)
         if event.type == "completed":
             data = await self._whole()
+        elif event.type == "progress":
+            data = {"steps": job.steps, "scales": job.scales, **data}
         elif event.type == "preview":
             data = {**data, **preview_body(self._job_id, data["step"])}
         return Event(event.type, data, event.seq)

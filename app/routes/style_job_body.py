@@ -37,12 +37,12 @@ class StyleInputBody(TypedDict):
 
 
 class LossesBody(TypedDict):
-    """The cost, in the convention of the job."""
+    """The cost, in the convention of the job; null where a number grew beyond all bounds."""
 
-    total: float
-    content: float
-    style: float
-    per_layer: dict[str, float]
+    total: float | None
+    content: float | None
+    style: float | None
+    per_layer: dict[str, float | None]
 
 
 class StyleProgressBody(ProgressBody):
@@ -210,8 +210,12 @@ def _losses(losses: Mapping[str, Any] | None) -> LossesBody | None:
 
 def _metrics(metrics: Mapping[str, Any]) -> MetricsBody:
     return {
-        "queue_s": metrics.get("queue_s"),
-        "run_s": metrics.get("run_s"),
+        "queue_s": _seconds(metrics.get("queue_s")),
+        "run_s": _seconds(metrics.get("run_s")),
         "peak_memory_bytes": metrics.get("peak_memory_bytes"),
         "evaluations": metrics.get("evaluations"),
     }
+
+
+def _seconds(told: float | None) -> float | None:
+    return None if told is None else round(told, 3)

@@ -14,8 +14,8 @@ import torch
 
 from app import errors
 from app.inference import face_reader as module
-from app.inference.translated import TRANSLATED
 from app.inference.face_reader import NetworkFaceReader
+from app.inference.translated import TRANSLATED
 from models import errors as library
 from models.face.reading import FaceChain
 

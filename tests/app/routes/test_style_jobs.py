@@ -89,7 +89,7 @@ def test_a_job_is_taken_and_told_in_full(service, send):
     assert job["input"]["content"] == {"bytes": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest()}
     assert [one["bytes"] for one in job["input"]["styles"]] == [len(STYLE), len(OTHER)]
     assert (job["input"]["medium"], job["input"]["options"]["size"], job["seed"]) == ("picture", 64, 7)
-    assert job["queue"] == {"position": 1, "eta_s": None}
+    assert job["queue"] == {"position": 1, "eta_s": 0.0}
     assert (job["preview"], job["output"], job["error"]) == (None, None, None)
     assert job["metrics"] == {"queue_s": None, "run_s": None, "peak_memory_bytes": None, "evaluations": None}
     assert job["engine"] == {"version": 1, "weights": "chain"}
