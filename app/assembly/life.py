@@ -18,6 +18,7 @@ from app.assembly.desk import make_desk
 from app.assembly.parts import Parts, ReaderAtWork, RebuiltGallery, build_parts, version_here
 from app.domain.actor import SERVICE
 from app.domain.audit import Entry
+from app.domain.job import Job
 from app.errors import Misconfigured
 from app.inference.footprint import give_back
 from app.routes import (
@@ -183,10 +184,10 @@ def _traces(settings: Settings) -> list[SpanTraces]:
     return [SpanTraces.to(settings.otlp_endpoint, settings.trace_share, version_here())]
 
 
-def _loops(settings: Settings, desk: Desk, gate: Gate, log: Log) -> tuple[JobLoop, ...]:
+def _loops(settings: Settings, desk: Desk, gate: Gate, log: Log) -> tuple[JobLoop[Job], ...]:
     """The loops that work on jobs in this process, one a kind, so that none waits for hours of another."""
 
-    def loop(work: Work, name: str, wake: threading.Event) -> JobLoop:
+    def loop(work: Work[Job], name: str, wake: threading.Event) -> JobLoop[Job]:
         return JobLoop(
             work,
             name=name,

@@ -7,7 +7,8 @@ from app import ports
 from app.actions.style.claim import LEASE_S, ClaimStyle
 from app.actions.style.run import RunStyle
 from app.actions.style.tidy import TidyStyles
-from app.inference.renderer import StyleRenderer
+from app.domain.style_job import StyleJob
+from app.inference.rendering import RendererOnDemand
 from app.routes.log import Log, describe_fault
 from app.routes.problems import told
 from app.settings import Settings
@@ -32,7 +33,7 @@ def style_kept(settings: Settings) -> timedelta:
 def style_renderer(settings: Settings) -> ports.Renderer:
     """Whoever looks at what is sent, and renders it; loads nothing before it is asked."""
     processes = max(1, settings.style_workers)
-    return StyleRenderer(settings.style_memory_bytes, settings.max_image_pixels, settings.style_threads, processes)
+    return RendererOnDemand(settings.style_memory_bytes, settings.max_image_pixels, settings.style_threads, processes)
 
 
 def style_loop(
@@ -43,7 +44,7 @@ def style_loop(
     *,
     lease_s: float = LEASE_S,
     may_begin: Callable[[], bool] = lambda: True,
-) -> JobLoop:
+) -> JobLoop[StyleJob]:
     """The loop that renders what waits in this home, not yet started."""
     files, kept = style_files(settings), style_kept(settings)
     work = StyleWork(

@@ -28,8 +28,8 @@ class StyleWorkers:
     """Keeps `settings.style_workers` processes at work, each watched by a thread. POSIX only; elsewhere there are none.
 
     One that ends is started again after half a second, then twice as long each time, half a minute at most. Each holds
-    the other end of a socket pair: when it closes, which the system does should this process be killed, the worker keeps
-    what it has rendered, gives the job back, and ends too. Nothing of this waits for a render.
+    the other end of a socket pair: when it closes, which the system does should this process be killed, the worker
+    keeps what it has rendered, gives the job back, and ends too. Nothing of this waits for a render.
     """
 
     def __init__(

@@ -3,14 +3,18 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol
+
+from typing_extensions import TypeVar
+
+from app.domain.job import Job
 
 POLL_S = 2.0
 TIDY_S = 60.0
 LONGEST_PAUSE_S = 60.0
 
 # What is worked on: a row of one kind of job or another.
-J = TypeVar("J")
+J = TypeVar("J", default=Job)
 
 
 class Work(Protocol[J]):
