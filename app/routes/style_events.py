@@ -95,7 +95,9 @@ class _Watch:
         if event.type == "completed":
             data = await self._whole()
         elif event.type == "progress":
-            data = {"steps": job.steps, "scales": job.scales, **data}
+            speed = data.get("steps_per_s")
+            rounded = None if speed is None else round(speed, 3)
+            data = {"steps": job.steps, "scales": job.scales, **data, "steps_per_s": rounded}
         elif event.type == "preview":
             data = {**data, **preview_body(self._job_id, data["step"])}
         return Event(event.type, data, event.seq)
