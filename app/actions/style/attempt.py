@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
@@ -61,7 +61,9 @@ class Attempt:
     def keep(self) -> None:
         """Keeps what the last step has come to, for whoever goes on. Writes the row. Raises Halted, FilesGone."""
         if self._shown is not None:
-            self._write(self._shown, ("checkpoint", "preview"))
+            files = {"checkpoint": self._checkpoint, "preview": self._preview}
+            step = self._shown.step
+            self._write(self._shown, [name for name, file in files.items() if file is None or file["step"] != step])
 
     def end(self, uow: UnitOfWork, status: Status, kept: timedelta, error: dict[str, Any] | None = None) -> bool:
         """Ends the job with what it has come to; False where another attempt has it."""
@@ -116,7 +118,7 @@ class Attempt:
         if kept or now - self._told_at >= PROGRESS_S:
             self._write(shown, kept)
 
-    def _write(self, shown: Shown, kept: list[str] | tuple[str, ...]) -> None:
+    def _write(self, shown: Shown, kept: Sequence[str]) -> None:
         """One fenced write of what is new, with its events; the files of before go after it. Raises Halted."""
         before = [self._preview, self._checkpoint]
         if "checkpoint" in kept:
@@ -141,7 +143,7 @@ class Attempt:
         self._told_at = now if tell else self._told_at
         self._warnings.clear()
         for old, new in zip(before, (self._preview, self._checkpoint), strict=True):
-            if old is not None and old is not new:
+            if old is not None and new is not None and old["name"] != new["name"]:
                 self._files.drop(self._job.id, old["name"])
 
     def _tell(self, uow: UnitOfWork, progress: Mapping[str, Any] | None, *, new_preview: bool) -> None:

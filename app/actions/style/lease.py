@@ -77,7 +77,8 @@ class StyleLease:
             raise Halted(self._why, within_step=True)
         if self._stop.is_set():
             # A step that ends soon is worth waiting for: then nothing is lost.
-            self._stop_seen_at = self._stop_seen_at or self._alive_at
+            if self._stop_seen_at is None:
+                self._stop_seen_at = self._alive_at
             if self._alive_at - self._stop_seen_at > LAST_STEP_S:
                 raise Halted("stopped", within_step=True)
 
