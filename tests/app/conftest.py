@@ -324,14 +324,14 @@ def settings(tmp_path) -> Settings:
 
 
 @pytest.fixture
-def renderer() -> ChainRenderer:
+def chain_renderer() -> ChainRenderer:
     return ChainRenderer()
 
 
 @pytest.fixture
-def parts(store, gallery, reader, calibration, clock, identifiers, renderer) -> Parts:
+def parts(store, gallery, reader, calibration, clock, identifiers, chain_renderer) -> Parts:
     about = About("0", "terms", "cpu", "float32", "for the test", 1, 1, "exact")
-    return Parts(store, gallery, reader, calibration, about, clock, identifiers, renderer, close=lambda: None)
+    return Parts(store, gallery, reader, calibration, about, clock, identifiers, chain_renderer, close=lambda: None)
 
 
 class Service:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -96,7 +97,7 @@ class ChainRenderer:
             canvas = linked(canvas, step)
             if self.journal is not None:
                 with self.journal.open("a") as file:
-                    file.write(f"{hashlib.sha256(content).hexdigest()} {step}\n")
+                    file.write(f"{hashlib.sha256(content).hexdigest()} {step} {os.getpid()}\n")
             yield Step(canvas, step, steps, "a step went wrong, and was mended" if step == 3 else None)
 
     def peak_memory_bytes(self) -> int | None:
