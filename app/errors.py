@@ -6,6 +6,7 @@
     │   │                            UnreadableEntry
     │   ├── BatchRefused             UnreadableBatch · BatchTooLarge
     │   ├── FaceRefused              NoFace · SeveralFaces(boxes) · PoorQuality(reasons)
+    │   ├── RenderRefused            InvalidOption(option) · UnreadableMedia · TooLarge(fits)
     │   ├── InvalidField(field)      a value outside what the field allows
     │   ├── UnsupportedTarget(least) an error rate that the calibration does not support
     │   ├── SampleTooSmall(needed)   too few people to calibrate on
@@ -16,7 +17,7 @@
     ├── Unknown                      UnknownPerson (Erased, Merged)
     │                                UnknownGallery, -Template, -Key, -Job, -Erasure, -IdentityChange
     ├── Denied                       NoKey · BadKey (RevokedKey) · ExpiredKey · OutOfScope
-    ├── Unavailable                  Busy · NotReady · ShuttingDown · RateLimited · LockedOut
+    ├── Unavailable                  Busy · NotReady · ShuttingDown · RateLimited · LockedOut · QueueFull
     │                                StoreAway · NotAcknowledged: try again later
     ├── Corrupt                      SealBroken (KeyGone): what is stored is not what was written
     └── Misconfigured                the settings cannot be served; only at start
@@ -107,6 +108,30 @@ class PoorQuality(FaceRefused):
         self.reasons = reasons
 
 
+class RenderRefused(Refused):
+    """The render cannot be made as it was asked for."""
+
+
+class InvalidOption(RenderRefused):
+    """An option has a value that it cannot have."""
+
+    def __init__(self, option: str, detail: str) -> None:
+        super().__init__(detail)
+        self.option = option
+
+
+class UnreadableMedia(RenderRefused):
+    """The sound, volume or point cloud is damaged, empty, or not what it says it is: send the file again."""
+
+
+class TooLarge(RenderRefused):
+    """The render would need more memory than it may have: ask for the `size` that fits."""
+
+    def __init__(self, fits: int, detail: str | None = None) -> None:
+        super().__init__(detail)
+        self.fits = fits
+
+
 class InvalidField(Refused):
     """A field has a value that it does not allow."""
 
@@ -152,6 +177,10 @@ class InProgress(Conflict):
     """The same request is still running: send it again in a second, with the same Idempotency-Key."""
 
     retry_after_s = 1
+
+
+class NotEnded(Conflict):
+    """The render has not come that far: wait for its end, or cancel it first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +376,14 @@ class LockedOut(Unavailable):
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__()
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Unavailable):
+    """Too many renders wait: send it again as late as Retry-After says."""
+
+    def __init__(self, retry_after_s: int = 30, detail: str | None = None) -> None:
+        super().__init__(detail)
         self.retry_after_s = retry_after_s
 
 

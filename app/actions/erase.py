@@ -1,7 +1,7 @@
 """Erased means erased: rows, keys, index, and a search that proves it (DESIGN, rule 9)."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,12 +12,11 @@ from app.domain.job import CALIBRATION, ENROLL_BATCH
 from app.domain.particulars import RECEIPT, is_id
 from app.domain.person import Receipt, Template
 from app.errors import Corrupt, UnknownErasure
-from app.ports import Clock, Gallery, Identifiers, Store, UnitOfWork
+from app.ports import Clock, Gallery, Identifiers, Store, StyleFiles, UnitOfWork
 
 # What else a person may leave behind; this service keeps none of it, so that there is none to remove.
 NEVER_KEPT = (
     "photos",
-    "style_files",
     "outbox",
     "edge_bundles",
     "retained_messages",
@@ -47,12 +46,14 @@ class Erase:
     report: Callable[[str], None]
     # Overwrites the photos of the erased in the files of batches that lie here.
     blank_files: Callable[[], object] = lambda: None
+    style_files: StyleFiles | None = None
 
     def __call__(self, person_id: str, *, within: Within = None, unseen_since: datetime | None = None) -> Receipt:
         """The receipt; `search_missed` is None when the proving search could not run, or its outcome not be stored.
 
-        None too where keys or a snapshot that may hold the person could not be deleted. unseen_since: raises SeenSince,
-        and erases nothing, where the person was seen, enrolled, changed or given a template at that time or after it.
+        None too where keys, files of renders or a snapshot that may hold the person could not be deleted.
+        unseen_since: raises SeenSince, and erases nothing, where the person was seen, enrolled, changed or given a
+        template at that time or after it.
         """
         held = self._held(person_id, within)
         with self.store.write() as uow:
@@ -68,6 +69,8 @@ class Erase:
             removed = {"templates": uow.people.erase(person_id), "keys": keys, "index_rows": held, "crops": crops}
             removed |= dict.fromkeys(NEVER_KEPT, 0)
             removed["batch_files"], removed["calibration_files"] = files[ENROLL_BATCH], files[CALIBRATION]
+            renders = self._renders(uow, every)
+            removed["style_files"] = sum(renders.values())
             removed["idempotency_records"] = sum(uow.idempotency.forget_person(id_) for id_ in every)
             # Nobody else writes meanwhile: the head that this transaction sees is the seq that it commits.
             seq = uow.changes.head()
@@ -78,17 +81,40 @@ class Erase:
             uow.erasures.add(receipt)
             uow.commit()
         self._blank_files()
+        renderless = self._remove_files(renders)
         # Before the index follows, which would delete the snapshot uncounted.
         snapshots = self._snapshots()
         seq, missed = self._prove(templates, seq)
         keyless = self._keyless(every)
-        return self._proved(receipt, seq, missed if keyless and snapshots is not None else None, snapshots or 0)
+        return self._proved(
+            receipt, seq, missed if keyless and renderless and snapshots is not None else None, snapshots or 0
+        )
 
     def _blank_files(self) -> None:
         try:
             self.blank_files()
         except Exception as e:  # it is tried again within seconds; the receipt must still be given
             self.report(f"photos of an erased person are still to be overwritten in a batch: {type(e).__name__}")
+
+    def _renders(self, uow: UnitOfWork, person_ids: Sequence[str]) -> dict[str, int]:
+        """Deletes the rows of renders that show the person; their ids, and how many files each has here.
+
+        Whoever works on one finds no row to write to, and stops.
+        """
+        jobs = [job for id_ in person_ids for job in uow.style_jobs.of_person(id_)]
+        for job in jobs:
+            uow.style_jobs.remove(job.id)
+        return {job.id: 0 if self.style_files is None else len(self.style_files.names(job.id)) for job in jobs}
+
+    def _remove_files(self, renders: Iterable[str]) -> bool:
+        try:
+            for job_id in renders:
+                if self.style_files is not None:
+                    self.style_files.remove(job_id)
+        except Exception as e:  # the rows are gone: it is tried again within minutes
+            self.report(f"files of renders of an erased person cannot be removed: {type(e).__name__}")
+            return False
+        return True
 
     def _snapshots(self) -> int | None:
         """How many were deleted; None where one that may hold the person stays. Of several processes one counts it."""

@@ -6,12 +6,14 @@ from app.ports.models import Crops, Models
 from app.ports.people import Changes, Galleries, IdentityChanges, People, PersonFilter, Templates
 from app.ports.search import Gallery, Hit, VectorIndex
 from app.ports.store import Store, UnitOfWork
+from app.ports.style import Checked, Rendered, Renderer, Shown, StyleFiles, StyleJobs
 from app.ports.trail import Audit, Erasures, Keys, Sightings, Trail
 
 __all__ = [
     "Audit",
     "Batches",
     "Changes",
+    "Checked",
     "Clock",
     "Crops",
     "Draft",
@@ -28,9 +30,14 @@ __all__ = [
     "Models",
     "People",
     "PersonFilter",
+    "Rendered",
+    "Renderer",
+    "Shown",
     "Sightings",
     "Spool",
     "Store",
+    "StyleFiles",
+    "StyleJobs",
     "Templates",
     "Trail",
     "UnitOfWork",

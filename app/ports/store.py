@@ -6,6 +6,7 @@ from typing import Protocol
 from app.ports.jobs import Batches, Idempotency, Jobs
 from app.ports.models import Crops, Models
 from app.ports.people import Changes, Galleries, IdentityChanges, People, Templates
+from app.ports.style import StyleJobs
 from app.ports.trail import Audit, Erasures, Keys, Sightings
 
 
@@ -26,6 +27,7 @@ class UnitOfWork(Protocol):
     identities: IdentityChanges
     models: Models
     crops: Crops
+    style_jobs: StyleJobs
 
     def commit(self) -> int:
         """Commits, durably; the highest seq of the change feed at that moment."""

@@ -1,4 +1,4 @@
-"""The tables of what was done and is to be done: the audit trail, idempotency, jobs. The migrations make them."""
+"""The tables of what was done and is to be done: trail, idempotency, jobs, renders. The migrations make them."""
 
 from datetime import datetime
 from typing import Any
@@ -128,6 +128,67 @@ class EnrolledPhotoRow(Base):
     digest: Mapped[str] = mapped_column(index=True)
 
 
+class StyleJobRow(Base):
+    """A render. `token` counts claims, and fences the attempt that holds the lease; `seq` is that of its last event.
+
+    `preview`, `checkpoint` and `output` name its files, which lie at `home`.
+    """
+
+    __tablename__ = "style_jobs"
+    __table_args__ = (Index("ix_style_jobs_home_status", "home", "status", "created_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    home: Mapped[str]
+    digest: Mapped[str]
+    options: Mapped[dict[str, Any]]
+    input: Mapped[dict[str, Any]]
+    medium: Mapped[str]
+    media_type: Mapped[str]
+    steps: Mapped[int]
+    scales: Mapped[int]
+    memory_bytes: Mapped[int]
+    engine: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    person_id: Mapped[str | None] = mapped_column(index=True)
+    resumed_from: Mapped[str | None]
+    max_attempts: Mapped[int]
+    status: Mapped[str]
+    step: Mapped[int]
+    scale: Mapped[int]
+    losses: Mapped[dict[str, Any] | None]
+    evaluations: Mapped[int]
+    steps_per_s: Mapped[float | None]
+    attempt: Mapped[int]
+    token: Mapped[int]
+    lease_until: Mapped[datetime | None]
+    cancel_asked: Mapped[bool]
+    error: Mapped[dict[str, Any] | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    begun_step: Mapped[int]
+    begun_at: Mapped[datetime | None]
+    preview: Mapped[dict[str, Any] | None]
+    checkpoint: Mapped[dict[str, Any] | None]
+    output: Mapped[dict[str, Any] | None]
+    metrics: Mapped[dict[str, Any]]
+    seq: Mapped[int]
+    pruned: Mapped[int]
+
+
+class StyleEventRow(Base):
+    """Something that was told of a render; `seq` counts from 1 for each."""
+
+    __tablename__ = "style_events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("style_jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    type: Mapped[str]
+    data: Mapped[dict[str, Any]]
+    at: Mapped[datetime]
+
+
 AUDIT = Base.metadata.tables[AuditRow.__tablename__]
 AUDIT_ANCHORS = Base.metadata.tables[AuditAnchorRow.__tablename__]
 keep_append_only(AUDIT, AUDIT_ANCHORS)
@@ -136,5 +197,7 @@ IDEMPOTENCY_PERSONS = Base.metadata.tables[IdempotencyPersonRow.__tablename__]
 JOBS = Base.metadata.tables[JobRow.__tablename__]
 BATCH_ITEMS = Base.metadata.tables[BatchItemRow.__tablename__]
 ENROLLED_PHOTOS = Base.metadata.tables[EnrolledPhotoRow.__tablename__]
+STYLE_JOBS = Base.metadata.tables[StyleJobRow.__tablename__]
+STYLE_EVENTS = Base.metadata.tables[StyleEventRow.__tablename__]
 # Every table, of both files.
 METADATA = Base.metadata

@@ -1,8 +1,9 @@
 """Units of work in SQL: where transactions begin and end."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -29,6 +30,7 @@ from app.store.rows.keys import SqlKeys
 from app.store.rows.models import SqlModels
 from app.store.rows.people import SqlPeople
 from app.store.rows.sightings import SqlSightings
+from app.store.rows.style_jobs import SqlStyleJobs
 from app.store.rows.templates import SqlTemplates
 from app.store.vault.sealed_rows import Resealing, SealedRows
 from app.store.vault.unit_keys import UnitKeys
@@ -66,6 +68,8 @@ class SqlStore:
         self._database = open_database(url, timeout_s=write_timeout_s, timelines=timelines, report=report)
         # Writers of one process wait here in turn; SQLite lets them poll, and the unlucky one poll for long.
         self._writer = threading.Lock()
+        #: In place of the database's time, for tests.
+        self.time: Callable[[], datetime] | None = None
 
     @contextmanager
     def write(self) -> "Iterator[SqlUnitOfWork]":
@@ -75,7 +79,7 @@ class SqlStore:
         try:
             # Leaving the connection rolls back what was not committed.
             with as_service_errors(), self._database.begin() as connection:
-                yield SqlUnitOfWork(connection, UnitKeys(self.vault), self._chain, self._database)
+                yield SqlUnitOfWork(connection, UnitKeys(self.vault), self._chain, self._database, self.time)
         finally:
             self._writer.release()
 
@@ -83,7 +87,7 @@ class SqlStore:
     def read(self) -> "Iterator[SqlUnitOfWork]":
         """A kept connection; each query sees what is committed at that moment, and none can write."""
         with as_service_errors(), self._database.reader() as connection:
-            yield SqlUnitOfWork(connection, UnitKeys(self.vault), self._chain, None)
+            yield SqlUnitOfWork(connection, UnitKeys(self.vault), self._chain, None, self.time)
 
     @contextmanager
     def frozen(self) -> "Iterator[SqlUnitOfWork]":
@@ -93,7 +97,7 @@ class SqlStore:
         """
         with as_service_errors(), self._frozen_connection() as connection:
             try:
-                yield SqlUnitOfWork(connection, UnitKeys(self.vault), self._chain, None)
+                yield SqlUnitOfWork(connection, UnitKeys(self.vault), self._chain, None, self.time)
             finally:
                 if not connection.invalidated:
                     connection.exec_driver_sql("ROLLBACK")
@@ -124,9 +128,16 @@ class SqlStore:
 
 
 class SqlUnitOfWork:
-    """Fits `ports.UnitOfWork`; `database` is None where nothing may be written."""
+    """Fits `ports.UnitOfWork`; `database` is None where nothing may be written. time: as `SqlStyleJobs` takes."""
 
-    def __init__(self, connection: Connection, keys: UnitKeys, chain: Chain, database: Database | None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        keys: UnitKeys,
+        chain: Chain,
+        database: Database | None,
+        time: Callable[[], datetime] | None = None,
+    ) -> None:
         #: For what reads and writes whole tables; actions need it not.
         self.connection = connection
         self._keys = keys
@@ -147,6 +158,7 @@ class SqlUnitOfWork:
         self.jobs: ports.Jobs = SqlJobs(connection)
         self.batches: ports.Batches = SqlBatches(connection)
         self.idempotency: ports.Idempotency = SqlIdempotency(connection)
+        self.style_jobs: ports.StyleJobs = SqlStyleJobs(connection, time)
         # For rotations and starts; no action needs them.
         self.sealed_rows = SealedRows(connection)
         self.resealing = Resealing(connection, self._feed, keys)

@@ -3,7 +3,9 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol
+
+from typing_extensions import TypeVar
 
 from app.domain.job import Job
 
@@ -11,19 +13,22 @@ POLL_S = 2.0
 TIDY_S = 60.0
 LONGEST_PAUSE_S = 60.0
 
+# What is worked on: a row of one kind of job or another.
+J = TypeVar("J", default=Job)
 
-class Work(Protocol):
+
+class Work(Protocol[J]):
     """What the loop does, each part in its thread."""
 
     def waits(self) -> list[str]:
         """The jobs that this process could work on; asked often, and free where there is none."""
         ...
 
-    def claim(self, among: list[str]) -> Job | None:
+    def claim(self, among: list[str]) -> J | None:
         """Begins an attempt at one of them, if it may be begun now."""
         ...
 
-    def run(self, job: Job, stop: threading.Event) -> None:
+    def run(self, job: J, stop: threading.Event) -> None:
         """Works on it until its end, or until `stop` is set."""
         ...
 
@@ -36,7 +41,7 @@ class Work(Protocol):
         ...
 
 
-class JobLoop:
+class JobLoop(Generic[J]):
     """One thread that works on one job at a time, and one that sweeps and tidies up, from `start` to `stop`.
 
     name: of the kind, for the threads. may_begin: whether new work may be begun now. report: told what went wrong, by
@@ -46,7 +51,7 @@ class JobLoop:
 
     def __init__(
         self,
-        work: Work,
+        work: Work[J],
         *,
         name: str = "batches",
         may_begin: Callable[[], bool],

@@ -1,7 +1,9 @@
 """A whole service in memory: scripted pictures, a clock that stands still, and requests without a network."""
 
 import asyncio
+import hashlib
 import itertools
+import json
 import math
 import threading
 import time
@@ -22,16 +24,20 @@ from app.domain.likelihood import Likelihood, Trial
 from app.domain.model import Served
 from app.domain.operating_point import Calibration, OperatingPoint
 from app.domain.person import Person
-from app.errors import UnreadableImage
+from app.domain.style_job import OtherState
+from app.errors import InvalidOption, TooLarge, UnreadableImage
 from app.index.exact import ExactIndex
 from app.index.follow import FollowedGallery
 from app.main import create_app
+from app.ports import Checked, Rendered
 from app.routes.desk import About
 from app.routes.log import make_log
 from app.settings import Settings
+from app.store.files.style_files import FileStyleFiles
 from app.store.memory.store import MemoryStore
 from app.store.vault.ring import MasterRing
 from app.store.vault.vault import Vault
+from tests.acceptance.style_storm.renderer import ChainRenderer
 
 MODEL = "model-a"
 LANDMARKS = ((10.0, 10.0), (30.0, 10.0), (20.0, 20.0), (12.0, 30.0), (28.0, 30.0))
@@ -196,6 +202,76 @@ def vault(make_vault) -> Vault:
     return make_vault()
 
 
+class ScriptedRenderer:
+    """A render whose every step is a number made of the one before; two scales.
+
+    before_step: called with each step before it is made, which may raise; states: what each render began with.
+    """
+
+    def __init__(self) -> None:
+        self.before_step: Callable[[int], object] = lambda step: None
+        self.states: list[bytes | None] = []
+
+    def check(self, content, styles, options) -> Checked:
+        if content == b"damaged":
+            raise UnreadableImage
+        if options.get("size", 0) > 1000:
+            raise TooLarge(512)
+        if options.get("steps", 6) < 1:
+            raise InvalidOption("steps", "steps is a whole number from 1.")
+        settled = {"steps": 6, "extra": 0, "seed": 0, "masks": [], **options}
+        steps = settled["steps"] + settled["extra"]
+        return Checked("picture", "image/png", steps, 2, 1000, settled, {"version": 1})
+
+    def render(self, content, styles, options, *, state, beat):
+        self.states.append(state)
+        masks, seed = options.get("masks"), options.get("seed")
+        identity = hashlib.sha256(repr((content, list(styles), masks, seed)).encode()).hexdigest()
+        place = {"identity": identity, "step": 0, "value": ""} if state is None else json.loads(state)
+        if place["identity"] != identity:
+            raise OtherState
+        for step in range(place["step"] + 1, options["steps"] + options["extra"] + 1):
+            beat()
+            self.before_step(step)
+            value = hashlib.sha256(f"{identity}{place['value']}".encode()).hexdigest()
+            place = {**place, "step": step, "value": value}
+            yield ScriptedStep(place, options["steps"])
+
+    def peak_memory_bytes(self) -> int:
+        return 1 << 20
+
+
+class ScriptedStep:
+    """What a ScriptedRenderer shows."""
+
+    def __init__(self, place, steps: int) -> None:
+        self._place, self.step = place, place["step"]
+        self.scale = 1 if self.step <= steps // 2 else 2
+        self.last_of_scale = self.step in (steps // 2, steps)
+        self.losses = {"total": 1 / self.step, "content": 0.0, "style": math.inf, "per_layer": {"conv1_1": 1.0}}
+        self.evaluations = 2 * self.step
+        self.warning = "mended" if self.step == 3 else None
+
+    def preview(self):
+        return f"preview {self.step}".encode(), "image/jpeg"
+
+    def state(self) -> bytes:
+        return json.dumps(self._place).encode()
+
+    def result(self) -> Rendered:
+        return Rendered(self._place["value"].encode(), "image/png", ".png", {"width": 3, "height": 2})
+
+
+@pytest.fixture
+def renderer() -> ScriptedRenderer:
+    return ScriptedRenderer()
+
+
+@pytest.fixture
+def style_files(tmp_path) -> FileStyleFiles:
+    return FileStyleFiles(tmp_path / "style")
+
+
 @pytest.fixture
 def clock() -> StandingClock:
     return StandingClock()
@@ -248,9 +324,14 @@ def settings(tmp_path) -> Settings:
 
 
 @pytest.fixture
-def parts(store, gallery, reader, calibration, clock, identifiers) -> Parts:
+def chain_renderer() -> ChainRenderer:
+    return ChainRenderer()
+
+
+@pytest.fixture
+def parts(store, gallery, reader, calibration, clock, identifiers, chain_renderer) -> Parts:
     about = About("0", "terms", "cpu", "float32", "for the test", 1, 1, "exact")
-    return Parts(store, gallery, reader, calibration, about, clock, identifiers, close=lambda: None)
+    return Parts(store, gallery, reader, calibration, about, clock, identifiers, chain_renderer, close=lambda: None)
 
 
 class Service:

@@ -14,6 +14,7 @@ from app.domain.job import Job
 from app.domain.key import Key
 from app.domain.model import Served
 from app.domain.person import Change, Person, Receipt, Template
+from app.domain.style_job import StyleEvent, StyleJob
 
 
 @dataclass(slots=True)
@@ -39,6 +40,8 @@ class Rows:
     served: Served | None = None
     crops: dict[str, Crop] = field(default_factory=dict)
     embedded: dict[tuple[str, str], Vector] = field(default_factory=dict)
+    renders: dict[str, StyleJob] = field(default_factory=dict)
+    told: dict[tuple[str, int], StyleEvent] = field(default_factory=dict)
 
     def copy(self) -> "Rows":
         """The same rows in containers of their own."""
@@ -62,6 +65,8 @@ class Rows:
             served=self.served,
             crops=dict(self.crops),
             embedded=dict(self.embedded),
+            renders=dict(self.renders),
+            told=dict(self.told),
         )
 
     def head(self) -> int:

@@ -1,8 +1,9 @@
 """The published fake of the store: the same promises as SQL, in a dictionary, gone when the process ends."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from app import ports
 from app.errors import Busy
@@ -20,6 +21,7 @@ from app.store.memory.keys import MemoryKeys
 from app.store.memory.models import MemoryCrops, MemoryModels
 from app.store.memory.people import MemoryPeople
 from app.store.memory.rows import Rows
+from app.store.memory.style_jobs import MemoryStyleJobs
 from app.store.memory.templates import MemoryTemplates
 from app.store.memory.vault import MemoryVault
 
@@ -33,6 +35,12 @@ class MemoryStore:
         self._writer = threading.Lock()
         self._write_timeout_s = write_timeout_s
         self.committed = Rows()
+        #: What leases are measured with; tests put a clock of their own here.
+        self.time: Callable[[], datetime] | None = None
+
+    def now(self) -> datetime:
+        """The time, as a database has one."""
+        return datetime.now(UTC) if self.time is None else self.time()
 
     @contextmanager
     def write(self) -> Iterator[ports.UnitOfWork]:
@@ -75,6 +83,7 @@ class MemoryUnitOfWork:
         self.jobs: ports.Jobs = MemoryJobs(self)
         self.batches: ports.Batches = MemoryBatches(self)
         self.idempotency: ports.Idempotency = MemoryIdempotency(self)
+        self.style_jobs: ports.StyleJobs = MemoryStyleJobs(self, store.now)
 
     def commit(self) -> int:
         """Makes every write visible; the highest seq."""

@@ -7,8 +7,11 @@ from datetime import timedelta
 import pytest
 
 from app.actions.enroll import Enrolment
-from app.actions.erase import FindReceipt, SeenSince
+from app.actions.erase import Erase, FindReceipt, SeenSince
 from app.actions.people import FindPerson
+from app.actions.style.claim import ClaimStyle
+from app.actions.style.run import RunStyle
+from app.actions.style.submit import Submission, SubmitStyle
 from app.domain.audit import AuditFilter
 from app.errors import Busy, Erased, PersonExists, SealBroken, UnknownErasure, UnknownPerson
 from app.index import durable
@@ -268,3 +271,64 @@ def test_the_receipt_counts_kept_crops_and_none_stays(enroll, erase, pictures, s
     with store.read() as uow:
         assert uow.crops.count() == 1
         assert list(uow.crops.of("bob"))
+
+
+@pytest.fixture
+def rendered(store, style_files, renderer, identifiers):
+    """Asks for a render of somebody."""
+    submit = SubmitStyle(store, style_files, renderer, identifiers, timedelta(days=1), 5)
+    return lambda person_id: submit(Submission(b"content", [b"style"], {}, person_id), "k1").id
+
+
+@pytest.fixture
+def erase_renders(store, gallery, clock, identifiers, reports, style_files):
+    return Erase(store, gallery, clock, identifiers, reports.append, style_files=style_files)
+
+
+def test_renders_of_the_person_go_with_their_files_and_the_others_stay(
+    enrolled, rendered, erase_renders, store, style_files
+):
+    for who in ("ann", "bob"):
+        enrolled(who)
+    ids = [rendered("ann"), rendered("bob"), rendered("ann"), rendered(None)]
+    style_files.put(ids[0], "1/preview-1", b"of ann")
+    receipt = erase_renders("ann")
+    assert (receipt.removed["style_files"], receipt.search_missed) == (5, True)
+    assert sorted(style_files.held()) == [ids[1], ids[3]]
+    with store.read() as uow:
+        assert uow.style_jobs.missing(ids) == [ids[0], ids[2]]
+
+
+def test_renders_of_whoever_was_merged_into_the_person_go_too(enrolled, rendered, erase_renders, merge, style_files):
+    enrolled("ann")
+    enrolled("anna")
+    rendered("anna")
+    merge("anna", "ann")
+    assert erase_renders("ann").removed["style_files"] == 2
+    assert style_files.held() == []
+
+
+def test_a_render_at_work_is_fenced_out_by_the_erasure_and_leaves_nothing(
+    enrolled, rendered, erase_renders, store, style_files, renderer, reports
+):
+    enrolled("ann")
+    rendered("ann")
+    told = lambda error: ("code", str(error), {})  # noqa: E731
+    run = RunStyle(store, style_files, renderer, told, timedelta(days=1), reports.append)
+    renderer.before_step = lambda step: step == 3 and erase_renders("ann")
+    run(ClaimStyle(store, style_files)(), threading.Event())
+    assert (style_files.held(), reports) == ([], [])
+
+
+def test_files_of_renders_that_cannot_be_removed_leave_the_receipt_unproved(
+    enrolled, rendered, erase_renders, style_files, monkeypatch, reports
+):
+    enrolled("ann")
+    rendered("ann")
+
+    def fail(job_id):
+        raise OSError("the disk")
+
+    monkeypatch.setattr(style_files, "remove", fail)
+    assert erase_renders("ann").search_missed is None
+    assert "renders" in reports[0]

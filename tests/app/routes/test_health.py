@@ -28,7 +28,7 @@ def test_a_live_process_says_so(service):
 def test_details_are_for_a_valid_key(service):
     assert service.call("GET", "/health/ready", key=None).json() == {"status": "ready"}
     assert service.call("GET", "/health/ready", key="olk_x_y").json() == {"status": "ready"}
-    checks = dict.fromkeys(("database", "model", "index", "queue"), "ok")
+    checks = dict.fromkeys(("database", "model", "index", "queue", "style"), "ok")
     assert service.call("GET", "/health/ready", key=service.key("detect")).json() == {
         "status": "ready",
         "checks": checks,
