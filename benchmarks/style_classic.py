@@ -60,7 +60,8 @@ class PlainVgg(nn.Module):
 def gram(layer: Tensor) -> Tensor:
     """Mean Gram matrix."""
     rows = layer[0].flatten(1)
-    return rows @ rows.T / rows.shape[1]
+    mean: Tensor = rows @ rows.T / rows.shape[1]
+    return mean
 
 
 def cost(network: PlainVgg, content: Tensor, style: Tensor, alpha: float, beta: float) -> Callable[[Tensor], Tensor]:
@@ -117,7 +118,7 @@ def descend(
     while len(curve.losses) < evaluations:
         before = len(curve.losses)
         optimizer.param_groups[0]["max_eval"] = evaluations - before
-        optimizer.step(closure)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
         if len(curve.losses) == before:
             break
     return curve
