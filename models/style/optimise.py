@@ -41,13 +41,23 @@ class Optimizer(ABC):
 
     def step(self, look: Look) -> Losses:
         """Moves the canvas once. Raises whatever `look` raises; nothing has changed then."""
-        self.event = None
-        losses = self._step(look)
+        self.event, known = None, self.evaluations
+        try:
+            losses = self._step(look)
+        except BaseException:
+            self.evaluations = known
+            raise
         self.taken += 1
         return losses
 
     @abstractmethod
-    def _step(self, look: Look) -> Losses: ...
+    def _step(self, look: Look) -> Losses:
+        """Changes nothing of itself but `evaluations` before the last call of `look` has returned."""
+
+    def _looked(self, look: Look, canvas: Tensor) -> tuple[Losses, Tensor]:
+        found = look(canvas)
+        self.evaluations += 1
+        return found
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -78,31 +88,28 @@ class GradientDescent(Optimizer):
         self._now: tuple[Losses, Tensor] | None = None
 
     def _step(self, look: Look) -> Losses:
-        if self._now is None:
-            self._now = look(self.canvas)
-            self.evaluations += 1
-            self._rate = self._rate or FIRST_STEP / max(float(self._now[1].abs().max()), 1e-30)
-        losses, gradient = self._now
+        now = self._now or self._looked(look, self.canvas)
+        losses, gradient = now
+        rate = self._rate or FIRST_STEP / max(float(gradient.abs().max()), 1e-30)
         for _ in range(MOST_TRIES):
-            moved = _within(self.canvas - self._rate * gradient, self.bounds)
-            found = look(moved)
-            self.evaluations += 1
-            if math.isfinite(found[0].total) and found[0].total <= losses.total:
-                self.canvas, self._now = moved, found
-                self._rate *= 1.1
+            moved = _within(self.canvas - rate * gradient, self.bounds)
+            found = self._looked(look, moved)
+            if _sound(found) and found[0].total <= losses.total:
+                self.canvas, self._now, self._rate = moved, found, rate * 1.1
                 return found[0]
-            self._rate *= 0.5
+            rate *= 0.5
+        self._now, self._rate = now, rate
         self.event = "the rate of gradient descent was halved too often: no better canvas is near"
         return losses
 
     def tensors(self) -> dict[str, Tensor]:
-        return {}
+        return {} if self._now is None else {"gradient": self._now[1]}
 
     def numbers(self) -> dict[str, float | int]:
-        return {"rate": self._rate}
+        return {"rate": self._rate, **_plain(self._now)}
 
     def take(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        self._rate, self._now = float(numbers["rate"]), None
+        self._rate, self._now = float(numbers["rate"]), _known(tensors, numbers)
 
     def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:
         pass  # a rate belongs to its scale
@@ -121,13 +128,14 @@ class Adam(Optimizer):
         super().__init__(canvas, steps, bounds)
         self._point = canvas.clone()
         self._first, self._second = torch.zeros_like(canvas), torch.zeros_like(canvas)
-        self._mean, self._moments = torch.zeros_like(canvas), 0
+        self._mean = torch.zeros_like(canvas)
+        self._moments = self._averaged = 0
         self._best = math.inf
 
     def _step(self, look: Look) -> Losses:
-        losses, gradient = look(self._point)
-        self.evaluations += 1
-        if not math.isfinite(losses.total) or losses.total > EXPLOSION * self._best:
+        found = self._looked(look, self._point)
+        losses, gradient = found
+        if not _sound(found) or losses.total > EXPLOSION * self._best:
             self._point, self._moments = self.canvas.clone(), 0
             self._first.zero_()
             self._second.zero_()
@@ -142,20 +150,22 @@ class Adam(Optimizer):
         rate = ADAM_RATE * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, self.taken / max(1, self.steps)))))
         self._point = _within(self._point - rate * first / (second.sqrt() + ADAM_EPSILON), self.bounds)
         self._mean.lerp_(self._point, 1 - self.AVERAGE)
-        self.canvas = self._mean / (1 - self.AVERAGE ** (self.taken + 1))
+        self._averaged += 1
+        self.canvas = self._mean / (1 - self.AVERAGE**self._averaged)
         return losses
 
     def tensors(self) -> dict[str, Tensor]:
         return {"point": self._point, "first": self._first, "second": self._second, "mean": self._mean}
 
     def numbers(self) -> dict[str, float | int]:
-        return {"moments": self._moments, "best": self._best if math.isfinite(self._best) else -1.0}
+        best = self._best if math.isfinite(self._best) else -1.0
+        return {"moments": self._moments, "averaged": self._averaged, "best": best}
 
     def take(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         self._point, self._first, self._second, self._mean = (
             tensors[name].clone() for name in ("point", "first", "second", "mean")
         )
-        self._moments = int(numbers["moments"])
+        self._moments, self._averaged = int(numbers["moments"]), int(numbers["averaged"])
         self._best = float(numbers["best"]) if numbers["best"] >= 0 else math.inf
 
     def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:
@@ -179,34 +189,31 @@ class Lbfgs(Optimizer):
         self._pairs: list[tuple[Tensor, Tensor]] = []
 
     def _step(self, look: Look) -> Losses:
-        if self._now is None:
-            self._now = look(self.canvas)
-            self.evaluations += 1
-        losses, gradient = self._now
+        now = self._now or self._looked(look, self.canvas)
+        losses, gradient = now
         direction = self._direction(gradient)
         slope = float((direction * gradient).sum())
         if not math.isfinite(losses.total) or not math.isfinite(slope) or slope >= 0:
-            return self._forget(losses)
+            return self._forget(now)
         length = 1.0 if self._pairs else FIRST_STEP / max(float(direction.abs().max()), 1e-30)
         for _ in range(MOST_TRIES):
             moved = self.canvas + length * direction
-            found = look(moved)
-            self.evaluations += 1
+            found = self._looked(look, moved)
             after = found[0].total
-            if math.isfinite(after) and after <= losses.total + SUFFICIENT * length * slope:
+            if _sound(found) and after <= losses.total + SUFFICIENT * length * slope:
                 self._keep(moved - self.canvas, found[1] - gradient)
                 self.canvas, self._now = moved, found
                 return found[0]
             length *= _shorter(losses.total, slope * length, after)
-        return self._forget(losses)
+        return self._forget(now)
 
-    def _forget(self, losses: Losses) -> Losses:
+    def _forget(self, now: tuple[Losses, Tensor]) -> Losses:
         if not self._pairs:
             self.event = "no step lowers the loss any more: the canvas stays the best so far"
         else:
             self.event = "the loss rose along every step: back to the best canvas, and what was learned is forgotten"
-        self._pairs = []
-        return losses
+        self._now, self._pairs = now, []
+        return now[0]
 
     def _keep(self, step: Tensor, change: Tensor) -> None:
         if float((step * change).sum()) > 1e-10 * float(change.square().sum().sqrt() * step.square().sum().sqrt()):
@@ -234,14 +241,14 @@ class Lbfgs(Optimizer):
         return found
 
     def numbers(self) -> dict[str, float | int]:
-        return {"total": self._now[0].total, **_plain(self._now[0])} if self._now is not None else {}
+        return _plain(self._now)
 
     def take(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         count = sum(name.startswith("step") for name in tensors)
         self._pairs = [
             (tensors[f"step{number:03d}"].clone(), tensors[f"change{number:03d}"].clone()) for number in range(count)
         ]
-        self._now = (_losses(numbers), tensors["gradient"].clone()) if "gradient" in tensors else None
+        self._now = _known(tensors, numbers)
 
     def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:
         pass  # pairs of steps and gradients do not fit another objective: docs/benchmarks.md
@@ -262,10 +269,22 @@ def _shorter(before: float, slope: float, after: float) -> float:
     return min(0.5, max(0.1, -slope / (2 * bend)))
 
 
-def _plain(losses: Losses) -> dict[str, float]:
-    return {"content": losses.content, "style": losses.style, **{f"at {k}": v for k, v in losses.per_layer.items()}}
+def _sound(found: tuple[Losses, Tensor]) -> bool:
+    return math.isfinite(found[0].total) and bool(found[1].isfinite().all())
 
 
-def _losses(numbers: dict[str, Any]) -> Losses:
+def _plain(now: tuple[Losses, Tensor] | None) -> dict[str, float | int]:
+    """The losses of what is known of the canvas, as plain numbers; `_known` reads them."""
+    if now is None:
+        return {}
+    losses = now[0]
+    layers = {f"at {name}": cost for name, cost in losses.per_layer.items()}
+    return {"total": losses.total, "content": losses.content, "style": losses.style, **layers}
+
+
+def _known(tensors: dict[str, Tensor], numbers: dict[str, Any]) -> tuple[Losses, Tensor] | None:
+    if "gradient" not in tensors:
+        return None
     layers = {name[3:]: float(value) for name, value in numbers.items() if name.startswith("at ")}
-    return Losses(float(numbers["total"]), float(numbers["content"]), float(numbers["style"]), layers)
+    losses = Losses(float(numbers["total"]), float(numbers["content"]), float(numbers["style"]), layers)
+    return losses, tensors["gradient"].clone()
