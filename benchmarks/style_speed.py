@@ -3,8 +3,8 @@
     python -m benchmarks.style_speed [--sizes 256 512] [--threads 2] [--again]
 
 Tubingen in the style of Starry Night, square, from the content; content conv4_2, style conv1_1 ... conv5_1 with 1/5
-each, alpha 1, beta 1e4, maximum pooling, the plain network, and one float32 function for J. The classic one: `style_classic`,
-500 evaluations, with and without a Wolfe search, whichever ends lower. Ours: everything included, from reading the
+each, alpha 1, beta 1e4, maximum pooling, the plain network, and one float32 function for J. The classic one:
+`style_classic`, 500 evaluations, with and without a Wolfe search, whichever ends lower. Ours: everything included, from reading the
 weights on. Needs ../shared/data; what was run is kept in build/style_speed, and run again only with --again.
 """
 
@@ -72,8 +72,8 @@ def _run(size: int, name: str, goal: float) -> dict[str, Any]:
 
 
 def _goal(size: int) -> float:
-    ends: list[float] = [json.loads((KEPT / f"{size}-{name}.json").read_text())["losses"][-1] for name in ("plain", "wolfe")]
-    return min(ends)
+    runs = (json.loads((KEPT / f"{size}-{name}.json").read_text()) for name in ("plain", "wolfe"))
+    return min(float(one["losses"][-1]) for one in runs)
 
 
 def ours(content: Tensor, style: Tensor, total: Any, goal: float) -> dict[str, Any]:
