@@ -1,8 +1,8 @@
 """A picture made to excite one unit: gradient ascent on pixels, the network being frozen.
 
-Erhan, Bengio, Courville, Vincent: "Visualizing Higher-Layer Features of a Deep Network", 2009. Against the noise that this
-finds by itself, after Olah, Mordvintsev, Schubert: "Feature Visualization", Distill 2017: the picture is made of waves
-whose steps are in proportion to their length, it is shifted before each step, and its total variation costs.
+Erhan, Bengio, Courville, Vincent: "Visualizing Higher-Layer Features of a Deep Network", 2009. Against the noise that
+this finds by itself, after Olah, Mordvintsev, Schubert: "Feature Visualization", Distill 2017: the picture is made of
+waves whose steps are in proportion to their length, it is shifted before each step, and its total variation costs.
 """
 
 import numpy as np

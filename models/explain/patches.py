@@ -52,9 +52,9 @@ class Best:
         ]
 
     def choosy(self, count: int) -> list[int]:
-        """The units that answer seldom and then strongly, by number: strong in a ninth patch, weak on average."""
-        fifth = self.activations[:, self.activations.shape[1] // 2]  # of more pictures than one alone
-        choice = (fifth / self.means.clamp(min=1e-6)).masked_fill(fifth <= 0, -1.0)
+        """The units that answer seldom and then strongly, by number: their middle patch against their mean."""
+        middle = self.activations[:, self.activations.shape[1] // 2]  # the first may be one picture's alone
+        choice = (middle / self.means.abs().clamp(min=1e-6)).masked_fill(middle <= 0, -1.0)
         return sorted(int(one) for one in choice.topk(min(count, len(choice))).indices)
 
 
@@ -116,9 +116,10 @@ def _peaks(layer: Tensor, field_: Field) -> tuple[Tensor, Tensor, Tensor]:
 def _merged(before: Best | None, peaks: Sequence[Tensor], means: Tensor, patches: int) -> Best:
     if before is None:
         empty = torch.zeros(len(means), patches)
-        before = Best(empty, *(empty.long() for _ in range(3)), means)
+        before = Best(empty, empty.long(), empty.long(), empty.long(), means)
     old = (before.activations, before.pictures, before.rows, before.columns)
     both = [torch.cat(pair, 1) for pair in zip(old, peaks, strict=True)]
     # Stable: of equal activations the earlier picture's stands.
-    order = both[0].sort(1, descending=True, stable=True).indices[:, :patches]
-    return Best(*(one.gather(1, order) for one in both), means)
+    order = both[0].sort(dim=1, descending=True, stable=True).indices[:, :patches]
+    activations, pictures, rows, columns = (one.gather(1, order) for one in both)
+    return Best(activations, pictures, rows, columns, means)

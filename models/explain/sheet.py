@@ -13,7 +13,7 @@ TEXT, FAINT, EMPTY = "#111111", "#777777", "#eeeeee"
 
 @dataclass(frozen=True)
 class Row:
-    """One unit. made: uint8 (reach, reach, 3); patches: of that shape, strongest first; peak: the strongest activation."""
+    """One unit. peak: its strongest activation; made: uint8 (reach, reach, 3); patches: the same, strongest first."""
 
     layer: str
     unit: int

@@ -21,7 +21,7 @@ FACE_LAYERS = ("trunk.0", "trunk.4", "trunk.8", "trunk.12", "trunk.24")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What position 0 of a layer sees along an axis: pixels start .. start + reach, and position i `stride * i` further.
+    """What position 0 of a layer sees along an axis: pixels start .. start + reach; position i sees `stride * i` further.
 
     start is below 0 where the network pads: part of what is seen there lies outside of the picture.
     """
@@ -72,7 +72,8 @@ class PictureUnits:
 
     def __call__(self, pictures: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
         """As `Units` has it; a layer's activations are those after the ReLU."""
-        return self._network(pictures, wanted)
+        found: dict[str, Tensor] = self._network(pictures, wanted)
+        return found
 
     def count(self, layer: str) -> int:
         """How many units that layer has."""
@@ -82,7 +83,7 @@ class PictureUnits:
 
 
 class FaceUnits:
-    """Fits `Units`: the trunk of a face encoder in evaluation mode; a layer is named as its module, `trunk.8`."""
+    """Fits `Units`: the trunk of a face encoder; a layer is named as its module, `trunk.8`. Freezes the network."""
 
     def __init__(self, network: Encoder) -> None:
         self._network = network.requires_grad_(False).eval()
@@ -97,7 +98,7 @@ class FaceUnits:
             self.fields[name] = field
 
     def __call__(self, pictures: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
-        """As `Units` has it, after norm and slope; the trunk takes any size, and nothing beyond `wanted` is computed."""
+        """As `Units` has it, after norm and slope; any size, and nothing beyond the deepest wanted is computed."""
         x, found = (pictures - 127.5) * (1 / 128), {}
         for name, module in self._trunk():
             x = module(x)
