@@ -30,7 +30,7 @@ def layers(
     costs: Annotated[bool, typer.Option("--costs", help="print which units carry the style cost of a render")] = False,
     style: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="with --costs: its style")] = None,
     size: Annotated[int, typer.Option(min=32, max=2048, help="longer side that pictures are reduced to")] = 384,
-    steps: Annotated[int, typer.Option(min=0, max=2000, help="of making a picture that excites a unit")] = 64,
+    steps: Annotated[int, typer.Option(min=0, max=2000, help="of making a picture that excites a unit")] = 48,
     seed: Annotated[int, typer.Option(min=0, help="of the noise that such a picture begins as")] = 0,
     model: OneModelOption = None,
 ) -> None:
@@ -108,7 +108,9 @@ def _units(face: bool, model: str) -> "Units":
     from models.explain.units import FaceUnits, PictureUnits
     from models.style import perceptual
 
-    return FaceUnits(weights.load_encoder(model)) if face else PictureUnits(perceptual.shipped())
+    if face:
+        return FaceUnits(weights.load_encoder(model))
+    return PictureUnits(perceptual.shipped())
 
 
 def _files(image: Path) -> list[Path]:

@@ -32,14 +32,15 @@ class Patch:
 class Best:
     """The strongest activations of every unit of a layer, strongest first; places of which there are fewer hold 0.
 
-    activations: float32 (C, patches); pictures, rows, columns: int64 of that shape; means: float32 (C,), over all
-    positions of all pictures.
+    activations: float32 (C, patches); pictures, rows, columns: int64 of that shape; whole: bool of that shape, whether
+    the picture held all that was seen; means: float32 (C,), over all positions of all pictures.
     """
 
     activations: Tensor = field(repr=False)
     pictures: Tensor = field(repr=False)
     rows: Tensor = field(repr=False)
     columns: Tensor = field(repr=False)
+    whole: Tensor = field(repr=False)
     means: Tensor = field(repr=False)
 
     def of(self, unit: int) -> list[Patch]:
@@ -52,9 +53,13 @@ class Best:
         ]
 
     def choosy(self, count: int) -> list[int]:
-        """The units that answer seldom and then strongly, by number: their middle patch against their mean."""
+        """The units that answer seldom and then strongly, by number: their middle patch against their mean.
+
+        Those that answer to the edge of pictures, where the network pads, count less.
+        """
         middle = self.activations[:, self.activations.shape[1] // 2]  # the first may be one picture's alone
-        choice = (middle / self.means.abs().clamp(min=1e-6)).masked_fill(middle <= 0, -1.0)
+        choice = middle / self.means.abs().clamp(min=1e-6) * self.whole.float().mean(1)
+        choice = choice.masked_fill(middle <= 0, -1.0)
         return sorted(int(one) for one in choice.topk(min(count, len(choice))).indices)
 
 
@@ -72,8 +77,10 @@ def strongest(
         with torch.no_grad():
             seen = units(as_canvas(picture), layers)
         for name, layer in seen.items():
-            peaks = _peaks(layer[0].float(), units.fields[name])
-            places = (*peaks[:1], torch.full_like(peaks[1], number), *peaks[1:])
+            values, rows, columns = _peaks(layer[0].float(), units.fields[name])
+            seen_whole = _whole(rows, picture.shape[0], units.fields[name])
+            seen_whole &= _whole(columns, picture.shape[1], units.fields[name])
+            places = (values, torch.full_like(rows, number), rows, columns, seen_whole)
             sums[name] = sums.get(name, torch.zeros(layer.shape[1])) + layer[0].float().sum((1, 2))
             counts[name] += layer[0, 0].numel()
             found[name] = _merged(found.get(name), places, sums[name] / counts[name], patches)
@@ -116,10 +123,15 @@ def _peaks(layer: Tensor, field_: Field) -> tuple[Tensor, Tensor, Tensor]:
 def _merged(before: Best | None, peaks: Sequence[Tensor], means: Tensor, patches: int) -> Best:
     if before is None:
         empty = torch.zeros(len(means), patches)
-        before = Best(empty, empty.long(), empty.long(), empty.long(), means)
-    old = (before.activations, before.pictures, before.rows, before.columns)
+        before = Best(empty, empty.long(), empty.long(), empty.long(), empty.bool(), means)
+    old = (before.activations, before.pictures, before.rows, before.columns, before.whole)
     both = [torch.cat(pair, 1) for pair in zip(old, peaks, strict=True)]
     # Stable: of equal activations the earlier picture's stands.
     order = both[0].sort(dim=1, descending=True, stable=True).indices[:, :patches]
-    activations, pictures, rows, columns = (one.gather(1, order) for one in both)
-    return Best(activations, pictures, rows, columns, means)
+    activations, pictures, rows, columns, whole = (one.gather(1, order) for one in both)
+    return Best(activations, pictures, rows, columns, whole, means)
+
+
+def _whole(positions: Tensor, length: int, field_: Field) -> Tensor:
+    first = field_.start + positions * field_.stride
+    return (first >= 0) & (first + field_.reach <= length)

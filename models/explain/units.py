@@ -21,7 +21,7 @@ FACE_LAYERS = ("trunk.0", "trunk.4", "trunk.8", "trunk.12", "trunk.24")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What position 0 of a layer sees along an axis: pixels start .. start + reach; position i sees `stride * i` further.
+    """What position 0 of a layer sees along an axis: pixels start .. start + reach; position i: `stride * i` further.
 
     start is below 0 where the network pads: part of what is seen there lies outside of the picture.
     """
