@@ -43,13 +43,12 @@ class Field:
 
 class Units(Protocol):
     """A network, as its units are looked at. layers: of a sheet; fields: of every layer; outside: RGB 0..255, what the
-    first convolution takes what lies beyond the picture for; side: of its pictures, where it takes one size alone.
+    first convolution takes what lies beyond the picture for.
     """
 
     layers: tuple[str, ...]
     fields: Mapping[str, Field]
     outside: tuple[float, float, float]
-    side: int | None
 
     def __call__(self, pictures: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
         """Pictures float32 (n, 3, H, W), RGB, 0..255 -> activations (n, C, h, w) by layer, differentiable."""
@@ -65,7 +64,7 @@ class PictureUnits:
 
     def __init__(self, network: Vgg19) -> None:
         self._network = network
-        self.layers, self.side = STYLE_LAYERS, None
+        self.layers: tuple[str, ...] = STYLE_LAYERS
         red, green, blue = (float(one) for one in network.means.flatten())
         self.outside = (red, green, blue)
         self.fields: Mapping[str, Field] = dict(_vgg19_fields())
@@ -87,7 +86,7 @@ class FaceUnits:
 
     def __init__(self, network: Encoder) -> None:
         self._network = network.requires_grad_(False).eval()
-        self.layers, self.side = FACE_LAYERS, 112
+        self.layers: tuple[str, ...] = FACE_LAYERS
         self.outside = (127.5, 127.5, 127.5)
         self.fields: Mapping[str, Field] = {}
         field = Field()

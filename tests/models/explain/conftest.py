@@ -15,7 +15,6 @@ class Colours:
     layers = ("sum",)
     fields = {"sum": Field(4, 2, -1)}  # noqa: RUF012
     outside = (10.0, 20.0, 30.0)
-    side = None
 
     def __call__(self, pictures: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
         weight = torch.ones(3, 1, 4, 4) / 16

@@ -25,8 +25,8 @@ def shipped() -> PictureUnits:
 def test_what_is_made_for_a_colour_is_of_that_colour(colours) -> None:
     made = maximised(colours(), "sum", 1, steps=40).astype(float)
     assert made.shape == (4, 4, 3)
-    assert made[..., 1].mean() > 200
-    assert made[..., 1].mean() > made[..., 0].mean() + 50
+    assert made[..., 1].mean() > 150
+    assert made[..., 1].mean() > made[..., 0].mean() + 30
 
 
 @pytest.mark.parametrize(("layer", "unit"), [("conv1_1", 10), ("conv2_1", 28), ("conv3_1", 234)])
