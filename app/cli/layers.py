@@ -79,7 +79,8 @@ def _sheet(
             rows.append(row)
             status.update(f"{row.layer}:{row.unit} is drawn")
     what = f"{len(pictures)} faces, {model}" if face else f"{len(pictures)} pictures of {size} px, VGG-19"
-    draw_units(rows, note=f"{what}; grey: outside of the picture; seed {seed}").save(out)
+    most = max(len(row.patches) for row in rows)
+    draw_units(rows, columns=max(1, most), note=f"{what}; grey: outside of the picture; seed {seed}").save(out)
     for row in rows:
         typer.echo(
             f"{row.layer}:{row.unit} sees {row.made.shape[0]} px, peak {row.peak:.3g}, {len(row.patches)} patches"
