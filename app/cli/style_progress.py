@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 TELL_EVERY_S = 10.0
 # A step of a scale takes so many times as long as one of the scale before, until that was measured.
 GROWTH = 4.0
+# Columns of a terminal that has room for everything.
+WIDE = 110
 # How much a step's time counts in the mean of those before.
 SHARE = 0.3
 
@@ -102,15 +104,14 @@ def display(steps: int, done: int = 0, *, what: str = "") -> Iterator[Display]:
         yield _Line(bar, what, steps, done)
 
 
-def described(progress: "Progress", pace: Pace) -> str:
+def described(progress: "Progress", pace: Pace, *, briefly: bool = False) -> str:
     """Losses, speed, and what is left."""
     losses, left_s = progress.losses, pace.left_s()
     left = "" if left_s is None else f"  {timedelta(seconds=round(left_s))} left"
     speed = pace.evaluations_per_s
-    return (
-        f"content {losses.content:.3g} style {losses.style:.3g} total {losses.total:.4g}  "
-        f"{speed:.{1 if speed < 100 else 0}f} ev/s{left}"
-    )
+    total = "" if briefly else f" total {losses.total:.4g}"
+    told = f"content {losses.content:.3g} style {losses.style:.3g}{total}"
+    return f"{told}  {speed:.{2 if speed < 1 else 1}f} evaluations/s{left}"
 
 
 class _Line:
@@ -120,10 +121,13 @@ class _Line:
 
     def show(self, progress: "Progress", pace: Pace) -> None:
         where = f"{self._what}scale {progress.scale}/{progress.scales}"
-        self._bar.update(self._task, description=where, completed=progress.step, text=described(progress, pace))
+        self._bar.update(self._task, description=where, completed=progress.step, text=self._described(progress, pace))
 
     def say(self, text: str) -> None:
         self._bar.console.print(shown(text), markup=False, soft_wrap=True)
+
+    def _described(self, progress: "Progress", pace: Pace) -> str:
+        return described(progress, pace, briefly=self._bar.console.width < WIDE)
 
 
 class _Lines:

@@ -86,7 +86,8 @@ class Run:
                     show.say(f"step {progress.step}: {progress.warning}")
                 show.show(progress, pace)
                 each(progress)
-                beat()
+                if progress.step < progress.steps:
+                    beat()
         except Stopped as e:
             self.stopped = e
         self.seconds = time.monotonic() - began_s
