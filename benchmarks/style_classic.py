@@ -71,8 +71,8 @@ def cost(network: PlainVgg, content: Tensor, style: Tensor, alpha: float, beta: 
         grams = {name: gram(layer) for name, layer in network(style).items() if name in STYLE}
 
     def total(picture: Tensor) -> Tensor:
-        found = network(picture)
-        loss = alpha * 0.5 * (found[CONTENT] - target).square().sum()
+        found: dict[str, Tensor] = network(picture)
+        loss: Tensor = alpha * 0.5 * (found[CONTENT] - target).square().sum()
         for name in STYLE:
             share = beta * 0.2 / (4 * found[name].shape[1] ** 2)
             loss = loss + share * (gram(found[name]) - grams[name]).square().sum()

@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 import torch
 
@@ -106,6 +108,17 @@ def by_rows(found):
 def test_half_precision_is_that_only_within_the_sum():
     before = torch.backends.mkldnn.matmul.fp32_precision
     gram_sum(features(9, 9).to(torch.bfloat16))
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_half_precision_is_over_when_the_last_of_several_threads_is_done():
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    found = features(60, 60, channels=64).to(torch.bfloat16)
+    threads = [threading.Thread(target=lambda: [gram_sum(found) for _ in range(40)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert torch.backends.mkldnn.matmul.fp32_precision == before
 
 
