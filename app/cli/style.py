@@ -15,13 +15,13 @@ from app.cli.style_files import fits, preview_of, state_of, stoppable, writable,
 from app.cli.style_options import Asked, options_of, with_options
 from app.cli.style_progress import display
 from app.cli.style_run import Run, going_on, planned
+from app.cli.sweep import AUTO, draw_sweep
 from models.errors import OtherRender
 
 if TYPE_CHECKING:
     from models.style.plan import Progress
 
-AXIS = re.compile(r"[a-z_]+=")
-AUTO = "auto"
+AXIS = re.compile(r"[\w-]+=")
 
 
 class StyleCommand(TyperCommand):
@@ -81,8 +81,6 @@ def style(
     if sweep:
         if resume is not None or preview_every is not None or keep_state:
             raise told("--sweep draws a sheet: it takes no --resume, --keep-state and --preview-every", UNUSABLE)
-        from app.cli.sweep import draw_sweep
-
         draw_sweep(asked, sweep, sweep_size, sweep_steps, json_line=json_line)
         return
     state = None
