@@ -73,7 +73,7 @@ def _style(desk: Desk) -> str:
         return f"cannot be read ({type(e).__name__})"
     if queue.queued >= desk.settings.style_queue:
         return "full"
-    if queue.oldest_s > LONGEST_WAIT_S and not queue.running:
+    if queue.queued and queue.oldest_s > LONGEST_WAIT_S and not queue.running:
         return f"{queue.queued} wait, and nobody renders: `onelook work`, or ONELOOK_STYLE_WORKERS"
     return "ok"
 
