@@ -2,9 +2,9 @@
 
     python -m benchmarks.style_speed [--sizes 256 512] [--threads 2] [--again]
 
-Tubingen in the style of Starry Night, square, from the content; content conv4_2, style conv1_1 ... conv5_1 with 1/5 each,
-alpha 1, beta 1e4, maximum pooling, the plain network, and one float32 function for J. The classic one: `style_classic`,
-500 evaluations, with and without a Wolfe search, whichever ends lower. Ours: everything included, from reading the
+Tubingen in the style of Starry Night, square, from the content; content conv4_2, style conv1_1 ... conv5_1 with 1/5
+each, alpha 1, beta 1e4, maximum pooling, the plain network, and one float32 function for J. The classic one:
+`style_classic`, 500 evaluations, with and without a Wolfe search, whichever ends lower. Ours: everything included, from reading the
 weights on. Needs ../shared/data; what was run is kept in build/style_speed, and run again only with --again.
 """
 
@@ -31,7 +31,7 @@ from models.style.objective import Objective, Style, Terms
 from models.style.render import run
 from models.style.stage import Scale, Stage
 from models.style.tiles import mean_grams
-from models.style.vgg19 import Precision
+from models.style.vgg19 import Precision, Vgg19
 
 PICTURES = REPOSITORY.parent / "shared" / "data" / "style"
 KEPT = REPOSITORY / "build" / "style_speed"
@@ -72,8 +72,8 @@ def _run(size: int, name: str, goal: float) -> dict[str, Any]:
 
 
 def _goal(size: int) -> float:
-    ends = [json.loads((KEPT / f"{size}-{name}.json").read_text())["losses"][-1] for name in ("plain", "wolfe")]
-    return min(ends)
+    runs = (json.loads((KEPT / f"{size}-{name}.json").read_text()) for name in ("plain", "wolfe"))
+    return min(float(one["losses"][-1]) for one in runs)
 
 
 def ours(content: Tensor, style: Tensor, total: Any, goal: float) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def ours(content: Tensor, style: Tensor, total: Any, goal: float) -> dict[str, A
     return found
 
 
-def _stage(content: Tensor, style: Tensor, network: perceptual.Vgg19, precision: Precision) -> Stage:
+def _stage(content: Tensor, style: Tensor, network: Vgg19, precision: Precision) -> Stage:
     computing = network.configured(pooling="max", padding="zeros", precision=precision)
     with torch.no_grad():
         seen = computing(content, [style_classic.CONTENT])[style_classic.CONTENT]
@@ -147,7 +147,11 @@ def _tell(facts: dict[str, Any], sizes: list[int], threads: int, runs: dict[tupl
         + "\n".join(verdicts)
         + "\n\n![J over time and over evaluations, ours and the classic one](pictures/style-speed.png)\n"
     )
-    result = {"machine": facts, "threads": threads, "runs": {f"{size} {name}": one for (size, name), one in runs.items()}}
+    result = {
+        "machine": facts,
+        "threads": threads,
+        "runs": {f"{size} {name}": one for (size, name), one in runs.items()},
+    }
     report("style_speed", result, text)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from models.style.curvature import Curvature
 from models.style.stage import Losses
 
 Name = Literal["lbfgs", "adam", "gd"]
@@ -18,7 +19,7 @@ State = dict[str, Any]
 # A canvas -> its costs and gradient.
 Look = Callable[[Tensor], tuple[Losses, Tensor]]
 
-PAIRS = 20
+PAIRS = 30
 # The first steps are this large at most, in units of the canvas: there is no curvature to go by yet.
 FIRST_STEP = 1.0
 SUFFICIENT, MOST_TRIES = 1e-4, 8
@@ -176,7 +177,7 @@ class Adam(Optimizer):
 
 
 class Lbfgs(Optimizer):
-    """Nocedal, Wright, "Numerical Optimization", algorithm 7.4, with the last PAIRS pairs of steps and gradients.
+    """L-BFGS with the last PAIRS pairs of steps and gradients (`curvature`).
 
     The whole step is tried first, and taken where the loss falls enough (Armijo); else it is shortened by quadratic
     interpolation. One evaluation a step is the rule. A pair is kept where its curvature is positive. Where no length
@@ -186,56 +187,38 @@ class Lbfgs(Optimizer):
     def __init__(self, canvas: Tensor, steps: int, bounds: tuple[float, float] | None = None) -> None:
         super().__init__(canvas, steps, bounds)
         self._now: tuple[Losses, Tensor] | None = None
-        self._pairs: list[tuple[Tensor, Tensor]] = []
+        self._curvature = Curvature(PAIRS)
 
     def _step(self, look: Look) -> Losses:
         now = self._now or self._looked(look, self.canvas)
         losses, gradient = now
-        direction = self._direction(gradient)
+        direction = self._curvature.direction(gradient)
         slope = float((direction * gradient).sum())
         if not math.isfinite(losses.total) or not math.isfinite(slope) or slope >= 0:
             return self._forget(now)
-        length = 1.0 if self._pairs else FIRST_STEP / max(float(direction.abs().max()), 1e-30)
+        length = 1.0 if len(self._curvature) else FIRST_STEP / max(float(direction.abs().max()), 1e-30)
         for _ in range(MOST_TRIES):
             moved = self.canvas + length * direction
             found = self._looked(look, moved)
             after = found[0].total
             if _sound(found) and after <= losses.total + SUFFICIENT * length * slope:
-                self._keep(moved - self.canvas, found[1] - gradient)
+                self._curvature.keep(moved - self.canvas, found[1] - gradient)
                 self.canvas, self._now = moved, found
                 return found[0]
             length *= _shorter(losses.total, slope * length, after)
         return self._forget(now)
 
     def _forget(self, now: tuple[Losses, Tensor]) -> Losses:
-        if not self._pairs:
+        if not len(self._curvature):
             self.event = "no step lowers the loss any more: the canvas stays the best so far"
         else:
             self.event = "the loss rose along every step: back to the best canvas, and what was learned is forgotten"
-        self._now, self._pairs = now, []
+        self._now = now
+        self._curvature.forget()
         return now[0]
 
-    def _keep(self, step: Tensor, change: Tensor) -> None:
-        if float((step * change).sum()) > 1e-10 * float(change.square().sum().sqrt() * step.square().sum().sqrt()):
-            self._pairs = [*self._pairs[-PAIRS + 1 :], (step, change)]
-
-    def _direction(self, gradient: Tensor) -> Tensor:
-        direction, shares = -gradient, []
-        for step, change in reversed(self._pairs):
-            share = (step * direction).sum() / (step * change).sum()
-            direction = direction.sub(share * change)
-            shares.append(share)
-        if self._pairs:
-            step, change = self._pairs[-1]
-            direction = direction * ((step * change).sum() / change.square().sum())
-        for (step, change), share in zip(self._pairs, reversed(shares), strict=True):
-            direction = direction.add(step * (share - (change * direction).sum() / (step * change).sum()))
-        return direction
-
     def tensors(self) -> dict[str, Tensor]:
-        found = {}
-        for number, (step, change) in enumerate(self._pairs):
-            found[f"step{number:03d}"], found[f"change{number:03d}"] = step, change
+        found = self._curvature.tensors()
         if self._now is not None:
             found["gradient"] = self._now[1]
         return found
@@ -244,10 +227,7 @@ class Lbfgs(Optimizer):
         return _plain(self._now)
 
     def take(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        count = sum(name.startswith("step") for name in tensors)
-        self._pairs = [
-            (tensors[f"step{number:03d}"].clone(), tensors[f"change{number:03d}"].clone()) for number in range(count)
-        ]
+        self._curvature.take(tensors)
         self._now = _known(tensors, numbers)
 
     def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:

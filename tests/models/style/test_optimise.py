@@ -5,7 +5,6 @@ import re
 import pytest
 import torch
 
-from models.style import optimise
 from models.style.optimise import ADAM_BETAS, ADAM_EPSILON, ADAM_RATE, OPTIMIZERS, Adam, GradientDescent, Lbfgs
 from models.style.stage import Losses
 
@@ -78,43 +77,6 @@ def test_the_first_step_of_descent_moves_the_most_moved_value_by_one():
         optimizer = kind(zeros(), 5)
         optimizer.step(looking(bowl))
         assert float(optimizer.canvas.abs().max()) == pytest.approx(1.0)
-
-
-def dense_direction(pairs, gradient):
-    """BFGS's inverse Hessian built as a matrix: Nocedal, Wright, equation 7.16 by 6.17, from the scaled identity."""
-    size = gradient.numel()
-    step, change = pairs[-1]
-    inverse = torch.eye(size, dtype=torch.float64) * ((step @ change) / (change @ change))
-    for s, y in pairs:
-        rho, eye = 1.0 / (y @ s), torch.eye(size, dtype=torch.float64)
-        inverse = (eye - rho * torch.outer(s, y)) @ inverse @ (eye - rho * torch.outer(y, s)) + rho * torch.outer(s, s)
-    return -inverse @ gradient
-
-
-@pytest.mark.parametrize("count", [1, 2, 5, 20])
-def test_the_direction_of_lbfgs_is_that_of_dense_bfgs(count):
-    generator = torch.Generator().manual_seed(count)
-    optimizer, size = Lbfgs(zeros(12), 5), 12
-    root = torch.randn(size, size, generator=generator, dtype=torch.float64)
-    hessian = root @ root.T + torch.eye(size, dtype=torch.float64)
-    pairs = []
-    for _ in range(count):
-        step = torch.randn(size, generator=generator, dtype=torch.float64)
-        pairs.append((step, hessian @ step))
-        optimizer._keep(*pairs[-1])
-    gradient = torch.randn(size, generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(optimizer._direction(gradient), dense_direction(pairs, gradient), rtol=1e-7, atol=1e-9)
-
-
-def test_only_the_last_pairs_are_kept_and_only_where_the_curvature_is_positive():
-    optimizer = Lbfgs(zeros(3), 5)
-    for number in range(optimise.PAIRS + 7):
-        optimizer._keep(torch.full((3,), number + 1.0), torch.ones(3))
-    assert len(optimizer._pairs) == optimise.PAIRS
-    assert float(optimizer._pairs[0][0][0]) == 8.0
-    optimizer._keep(torch.ones(3), -torch.ones(3))
-    assert len(optimizer._pairs) == optimise.PAIRS
-    assert float(optimizer._pairs[-1][0][0]) == optimise.PAIRS + 7
 
 
 def test_one_evaluation_a_step_is_the_rule_of_lbfgs():
