@@ -29,6 +29,7 @@ from app.routes import (
     metrics,
     persons,
     reembeddings,
+    style_jobs,
     templates,
     verify,
 )
@@ -43,7 +44,7 @@ from app.settings import Settings
 RESOURCES = (
     *(detect, enroll, batches, verify, identify),
     *(persons, templates, erasures, galleries, identities, export),
-    *(audit, keys, calibration, calibrations, reembeddings, health, info, metrics, docs),
+    *(style_jobs, audit, keys, calibration, calibrations, reembeddings, health, info, metrics, docs),
 )
 
 

@@ -57,6 +57,14 @@ class Settings(BaseSettings):
     batch_kept_hours: float = Field(
         168.0, gt=0, le=87_600, description="hours that a batch is remembered after its end"
     )
+    style_workers: int = Field(1, ge=0, le=16, description="processes beside the API that render; 0: none here")
+    style_queue: int = Field(64, ge=1, le=100_000, description="style jobs that may wait; beyond it 429 `queue_full`")
+    style_threads: int = Field(0, ge=0, le=256, description="threads of one render; 0: half of this process's cores")
+    style_memory_bytes: int = Field(0, ge=0, description="bytes that one render may take; 0: half of the machine's")
+    max_style_body_bytes: int = Field(64 * MIB, ge=1024, description="bytes of one style job, as it is sent")
+    style_kept_hours: float = Field(
+        168.0, gt=0, le=87_600, description="hours that a style job and its files are kept after its end"
+    )
     key_rate_per_minute: int = Field(
         6000, ge=1, le=10_000_000, description="requests of a key without a rate of its own"
     )

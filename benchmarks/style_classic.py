@@ -60,7 +60,8 @@ class PlainVgg(nn.Module):
 def gram(layer: Tensor) -> Tensor:
     """Mean Gram matrix."""
     rows = layer[0].flatten(1)
-    return rows @ rows.T / rows.shape[1]
+    mean: Tensor = rows @ rows.T / rows.shape[1]
+    return mean
 
 
 def cost(network: PlainVgg, content: Tensor, style: Tensor, alpha: float, beta: float) -> Callable[[Tensor], Tensor]:
@@ -70,8 +71,8 @@ def cost(network: PlainVgg, content: Tensor, style: Tensor, alpha: float, beta: 
         grams = {name: gram(layer) for name, layer in network(style).items() if name in STYLE}
 
     def total(picture: Tensor) -> Tensor:
-        found = network(picture)
-        loss = alpha * 0.5 * (found[CONTENT] - target).square().sum()
+        found: dict[str, Tensor] = network(picture)
+        loss: Tensor = alpha * 0.5 * (found[CONTENT] - target).square().sum()
         for name in STYLE:
             share = beta * 0.2 / (4 * found[name].shape[1] ** 2)
             loss = loss + share * (gram(found[name]) - grams[name]).square().sum()
@@ -117,7 +118,7 @@ def descend(
     while len(curve.losses) < evaluations:
         before = len(curve.losses)
         optimizer.param_groups[0]["max_eval"] = evaluations - before
-        optimizer.step(closure)
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
         if len(curve.losses) == before:
             break
     return curve

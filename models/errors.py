@@ -81,7 +81,7 @@ class UnreadableMedia(StyleError):
 
 
 class TooLarge(StyleError):
-    """The render would need more memory than it may have."""
+    """The render would need more memory than it may have. fits: the size that would do; 0: none would."""
 
     def __init__(self, detail: str, fits: int) -> None:
         super().__init__(detail)

@@ -20,6 +20,7 @@ import psycopg
 import pytest
 import yaml
 
+import app.cli
 from app.routes import access
 from app.settings import PREFIX, Settings
 from app.store.migrate import migrate
@@ -177,6 +178,19 @@ def test_both_of_the_service_have_the_same_home_and_the_same_two_databases(compo
         database = compose["services"][name]
         assert "ports" not in database
         assert set(database["networks"]) == {"inside"}
+
+
+def test_renders_are_made_apart_from_the_doors_with_a_smaller_share_of_the_processor(compose):
+    style, door = compose["services"]["style"], compose["services"]["onelook"]
+    assert style["command"] == ["onelook", "work"]
+    assert "work" in {command.name or command.callback.__name__ for command in app.cli.app.registered_commands}
+    assert style["cpu_shares"] < 1024  # what whoever says nothing has
+    assert "cpu_shares" not in door
+    assert door["environment"]["ONELOOK_STYLE_WORKERS"] == "0"
+    for name in ("environment", "volumes", "networks"):
+        assert style[name] == door[name]
+    # The image's own asks a port that nobody listens on here.
+    assert style["healthcheck"] == {"disable": True}
 
 
 def test_no_password_stands_in_the_files(compose, root):

@@ -33,12 +33,21 @@ from app.actions.remove_template import RemoveTemplate
 from app.actions.retain import Retain
 from app.actions.run_batch import RunBatch
 from app.actions.split import Split
+from app.actions.style.cancel import CancelStyle
+from app.actions.style.events import StyleEventsAfter
+from app.actions.style.find import FindStyle, ListStyle, OpenStyle
+from app.actions.style.queue import CountStyle
+from app.actions.style.remove import RemoveStyle
+from app.actions.style.resume import ResumeStyle
+from app.actions.style.submit import SubmitStyle
+from app.actions.style.tidy import TidyStyles
 from app.actions.submit_batch import SubmitBatch
 from app.actions.tidy_batches import TidyBatches, let_file_go
 from app.actions.trail import QueuedTrail
 from app.actions.undo import Undo
 from app.actions.verify import VerifyPair, VerifyPerson
 from app.assembly.parts import Parts
+from app.assembly.style import style_files, style_kept
 from app.domain.actor import SERVICE
 from app.domain.audit import Entry
 from app.domain.face import Vector
@@ -60,6 +69,8 @@ from app.store.files.spool import FileSpool
 MOST_COMPARED = 200_000
 # After a cut-over a search elsewhere may be under way among the vectors in clear of the model before.
 CLEAR_AFTER_S = 5.0
+# Of the largest style jobs, how many may be on their way at once.
+MOST_STYLE_BODIES = 4
 
 
 def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = None) -> Desk:
@@ -77,6 +88,9 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
     enroll_item = EnrollItem(store, enroll, add_template, told, log.warning)
     tidy_calibrations = TidyBatches(store, labelled, clock, kept, log.warning, CALIBRATION, forget_photos)
 
+    styles, styles_kept = style_files(settings), style_kept(settings)
+    submit_style = SubmitStyle(store, styles, parts.renderer, ids, styles_kept, settings.style_queue)
+
     def measure(faces: Sequence[Vector | None], labels: Sequence[str], name: str, model_id: str) -> dict[str, Any]:
         return asdict(Calibrate(store, model_id, partial(calibration.keep, settings.home), clock)(faces, labels, name))
 
@@ -84,7 +98,7 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
         tidy_batches.blank_erased()
         tidy_calibrations.blank_erased()
 
-    erase = Erase(store, gallery, clock, ids, log.warning, blank_files)
+    erase = Erase(store, gallery, clock, ids, log.warning, blank_files, styles)
     return Desk(
         settings=settings,
         trail=trail,
@@ -128,6 +142,16 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
         cancel_calibration=CancelCalibration(store, labelled, clock, kept),
         tidy_calibrations=tidy_calibrations,
         calibration_spool=labelled,
+        submit_style=submit_style,
+        find_style=FindStyle(store),
+        list_style=ListStyle(store),
+        open_style=OpenStyle(store, styles),
+        style_events=StyleEventsAfter(store),
+        cancel_style=CancelStyle(store, styles_kept),
+        resume_style=ResumeStyle(store, styles, submit_style),
+        remove_style=RemoveStyle(store, styles),
+        count_style=CountStyle(store, styles),
+        tidy_styles=TidyStyles(store, styles, styles_kept, log.warning),
         add_template=add_template,
         remove_template=RemoveTemplate(store, gallery, clock, log.warning),
         verify_person=VerifyPerson(store, gallery, reader, points, clock, floor, trail),
@@ -159,6 +183,7 @@ def make_desk(settings: Settings, parts: Parts, log: Log, shared: Path | None = 
             workers=settings.workers,
         ),
         bodies=ByteBudget.for_bodies(settings.max_body_bytes),
+        style_bodies=ByteBudget(MOST_STYLE_BODIES * settings.max_style_body_bytes),
         # More threads than the reader takes pictures: its own bound is the one that answers `busy`.
         pictures=Crew(
             settings.inference_queue + parts.about.lanes * parts.about.batch_faces + 16,

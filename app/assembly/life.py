@@ -18,6 +18,7 @@ from app.assembly.desk import make_desk
 from app.assembly.parts import Parts, ReaderAtWork, RebuiltGallery, build_parts, version_here
 from app.domain.actor import SERVICE
 from app.domain.audit import Entry
+from app.domain.job import Job
 from app.errors import Misconfigured
 from app.inference.footprint import give_back
 from app.routes import (
@@ -38,6 +39,7 @@ from app.worker.upkeep import keep_up
 LONGEST_PAUSE_S = 30.0
 TELL_EVERY_S = 1.0
 GIVE_BACK_EVERY_S = 10.0
+TIDY_STYLES_EVERY_S = 60.0
 # Fewer templates are read from the rows in less than a second.
 LEAST_KEPT = 5000
 
@@ -70,6 +72,7 @@ def lifespan_of(
             asyncio.create_task(_keep(parts.gallery, gate, settings.snapshot_every_s, log)),
             asyncio.create_task(_upkeep(desk, gate, log)),
             asyncio.create_task(_give_back()),
+            asyncio.create_task(_tidy_styles(desk, gate, log)),
         ]
         loops = _loops(settings, desk, gate, log)
         for loop in loops:
@@ -163,16 +166,28 @@ async def _upkeep(desk: Desk, gate: Gate, log: Log) -> None:
     )
 
 
+async def _tidy_styles(desk: Desk, gate: Gate, log: Log) -> None:
+    """Where no worker of this service does: another's may have ended, and what has expired must go."""
+    while not desk.settings.style_workers:
+        await asyncio.sleep(TIDY_STYLES_EVERY_S)
+        if gate.phase != "ready":
+            continue
+        try:
+            await desk.on_writes(desk.tidy_styles)
+        except Exception as e:  # it is tried again in a minute
+            log.warning("renders could not be tidied", fault=describe_fault(e))
+
+
 def _traces(settings: Settings) -> list[SpanTraces]:
     if settings.otlp_endpoint is None:
         return []
     return [SpanTraces.to(settings.otlp_endpoint, settings.trace_share, version_here())]
 
 
-def _loops(settings: Settings, desk: Desk, gate: Gate, log: Log) -> tuple[JobLoop, ...]:
+def _loops(settings: Settings, desk: Desk, gate: Gate, log: Log) -> tuple[JobLoop[Job], ...]:
     """The loops that work on jobs in this process, one a kind, so that none waits for hours of another."""
 
-    def loop(work: Work, name: str, wake: threading.Event) -> JobLoop:
+    def loop(work: Work[Job], name: str, wake: threading.Event) -> JobLoop[Job]:
         return JobLoop(
             work,
             name=name,

@@ -9,6 +9,7 @@ from typing import Protocol
 from app import ports
 from app.actions.models import settle_model
 from app.assembly.serving import Serving
+from app.assembly.style import style_renderer
 from app.clock import RandomIdentifiers, SystemClock
 from app.domain.model import Served
 from app.domain.operating_point import Calibration
@@ -64,6 +65,7 @@ class Parts:
     about: About
     clock: ports.Clock
     identifiers: ports.Identifiers
+    renderer: ports.Renderer
     close: Callable[[], None]
     #: The model that the settings make: what is served once a home was re-embedded.
     wanted_model_id: str = ""
@@ -158,6 +160,7 @@ def build_parts(settings: Settings, log: Log | None = None) -> Parts:
         ),
         clock=SystemClock(),
         identifiers=RandomIdentifiers(),
+        renderer=style_renderer(settings),
         close=close,
         before_filling=lambda: drop_vectors(store, report) if settings.search == "faiss" else replicas.watch(),
     )

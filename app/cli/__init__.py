@@ -25,6 +25,7 @@ from app.cli import (
     share,
     train,
     verify,
+    work,
 )
 from app.cli.plainly import Plainly
 
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 for verb in (
     serve.serve,
+    work.work,
     migrate.migrate,
     enroll.enroll,
     verify.verify,

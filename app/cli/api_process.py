@@ -37,17 +37,18 @@ def run(
     shared: Path | None = None,
     listening: Callable[[], object] = lambda: None,
     serving: Callable[[], object] = lambda: None,
+    ending: Callable[[], object] = lambda: None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, and gives what runs its grace. Raises Misconfigured, typer.Exit.
 
     parts: closed at the end; shared: as in `create_app`; listening: called once the sockets listen; serving: called
-    once requests are taken.
+    once requests are taken; ending: called in the handler of the signal, perhaps more than once.
     """
     from app.main import create_app
 
     _log_libraries(log)
     app = create_app(settings, parts, log=log, shared=shared)
-    server = _server(_config(settings, app), app.state.gate, serving)
+    server = _server(_config(settings, app), app.state.gate, serving, ending)
     _spare_the_collector()
     try:
         for one in sockets:
@@ -83,13 +84,19 @@ def _spare_the_collector() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 100)
 
 
-def _server(config: "Config", gate: "Gate", serving: Callable[[], object]) -> "Server":
+def _server(
+    config: "Config",
+    gate: "Gate",
+    serving: Callable[[], object],
+    ending: Callable[[], object] = lambda: None,
+) -> "Server":
     """The server that closes the gate at the signal: uvicorn's own would let new work in until the old has ended."""
     from uvicorn import Server
 
     class GatedServer(Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             gate.stop()
+            ending()
             super().handle_exit(sig, frame)
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

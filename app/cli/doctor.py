@@ -35,6 +35,7 @@ BY_SETTINGS: tuple[tuple[str, Callable[[Settings], Finding]], ...] = (
     ("torch", network_checks.torch_build),
     ("device", network_checks.device),
     ("weights", network_checks.weights),
+    ("style weights", network_checks.style_weights),
     ("calibration", network_checks.calibration),
     ("templates", network_checks.templates),
 )

@@ -69,6 +69,18 @@ def weights(settings: Settings) -> Finding:
     return ok(f"{model_id} passed the self-test on {len(crops)} sample faces; terms: {terms}")
 
 
+def style_weights(settings: Settings) -> Finding:
+    """Whether the network that renders is here, and answers as it should."""
+    from models.errors import WeightsError
+    from models.style import perceptual
+
+    try:
+        network = perceptual.shipped()
+    except WeightsError as e:
+        return failure(str(e))
+    return ok(f"{network.digest[:12]} answers as it should; {settings.style_workers} processes render")
+
+
 def calibration(settings: Settings) -> Finding:
     """Whether thresholds were measured for this very model."""
     from app.inference import calibration as shipped

@@ -2,13 +2,21 @@
 
 import os
 import signal
+import socket
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import typer
 
 from app.cli.api_process import leave_at_once, run
 from app.cli.listening import bound_sockets, check_tls, raise_file_limit
+from app.cli.style_workers import StyleWorkers
 from app.errors import Misconfigured
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.routes.log import Log
 
 
 def serve() -> None:
@@ -24,16 +32,30 @@ def serve() -> None:
     from app.routes.log import make_log
 
     log = make_log(settings.log_format, settings.log_level)
+    beside = StyleWorkers(settings, log)
+    try:
+        _serve(settings, sockets, port, log, beside)
+    finally:
+        beside.close()
+
+
+def _serve(settings: Settings, sockets: Sequence[socket.socket], port: int, log: "Log", beside: StyleWorkers) -> None:
+    """Serves in this process or in several, and has the style workers begin once the service serves."""
     if settings.workers > 1:
         from app.cli.supervisor import Supervisor
 
-        if status := Supervisor(settings, sockets, log, lambda: _announce(settings, port)).run():
+        def announce() -> None:
+            _announce(settings, port)
+            beside.start()
+
+        if status := Supervisor(settings, sockets, log, announce, ending=beside.end).run():
             raise typer.Exit(status)
         return
     # Only now what takes seconds: a port that is taken is told at once.
     from app.assembly.parts import build_parts
 
-    run(settings, sockets, build_parts(settings), log, listening=lambda: _announce(settings, port))
+    listening = partial(_announce, settings, port)
+    run(settings, sockets, build_parts(settings), log, listening=listening, serving=beside.start, ending=beside.end)
 
 
 def _announce(settings: Settings, port: int) -> None:

@@ -68,8 +68,11 @@ class Lifeline:
         told = {"precision": parts.about.precision, "why": parts.about.precision_why}
         self._end.sendall(json.dumps(told).encode() + b"\n")
 
-    def watch(self, patience_s: float, folder: Path) -> None:
-        """From now on the end of the supervisor is the end of this process: its grace, then for good."""
+    def watch(self, patience_s: float, folder: Path | None = None) -> None:
+        """From now on the end of the supervisor is the end of this process: its grace, then for good.
+
+        folder: deleted where it comes to that.
+        """
 
         def follow() -> None:
             _until_closed(self._end)
@@ -77,7 +80,8 @@ class Lifeline:
             for _ in range(int(patience_s / ASK_EVERY_S)):
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(ASK_EVERY_S)
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
             os._exit(1)
 
         threading.Thread(target=follow, name="lifeline", daemon=True).start()

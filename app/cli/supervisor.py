@@ -61,14 +61,16 @@ class Supervisor:
         *,
         command: Sequence[str] = COMMAND,
         first_pause_s: float = FIRST_PAUSE_S,
+        ending: Callable[[], object] = lambda: None,
     ) -> None:
-        """sockets: bound, closed when it ends; announce: called once the first process serves."""
+        """sockets: bound, closed when it ends; announce: called once the first process serves; ending: as it ends."""
         self._settings = settings
         self._sockets = sockets
         self._log = log
         self._announce = announce
         self._command = command
         self._first_pause_s = first_pause_s
+        self._ending = ending
         self._selector = selectors.DefaultSelector()
         self._workers: dict[int, Worker] = {}
         self._due_s: dict[int, float] = {FIRST: 0.0}
@@ -184,6 +186,7 @@ class Supervisor:
 
     def _end(self, folder: Path) -> bool:
         """Ends every process: told by signal, again and again, and killed when the time is over; whether one was."""
+        self._ending()
         for one in self._sockets:
             one.close()
         self._signals = self._signals or [signal.SIGTERM]

@@ -17,7 +17,10 @@ PRUNED: tuple[EventType, ...] = ("progress", "preview")
 KEPT_EVENTS, PRUNE_EVERY = 200, 20
 # What whoever works on a render may change.
 CHANGES = frozenset(
-    ("step", "scale", "losses", "evaluations", "steps_per_s", "preview", "checkpoint", "output", "metrics", "error")
+    (
+        *("step", "scale", "losses", "evaluations", "steps_per_s", "preview", "checkpoint", "output", "metrics"),
+        *("error", "attempt"),
+    )
 )
 
 
@@ -32,8 +35,9 @@ class StyleJob:
     owner: the id of the key that asked, or `local`; home: where its files lie; digest: of the options as asked and of
     the files; options: as they are used, nothing left open, masks as digests; input: `content` and `styles`, each with
     `bytes` and `sha256`; media_type: of the result; token: counts claims, and fences the attempt that holds the lease;
-    attempt: claims but for those that were given back; begun_step, begun_at: where and when this attempt began; seq:
-    of its last event, and so of its last change; pruned: events up to this seq may be gone.
+    attempt: claims since it last kept a checkpoint, but for those that were given back; begun_step, begun_at: where and
+    when this attempt began; seq: of its last event, and so of its last change; pruned: events up to this seq may be
+    gone.
 
     preview: `name`, `step`, `media_type`, `bytes`, `sha256`; checkpoint: `name`, `step`; output: `name`, `media_type`,
     `suffix`, `bytes`, `sha256`, and facts such as `width`; each name is one of its files. losses: `total`, `content`,

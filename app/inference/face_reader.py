@@ -16,19 +16,12 @@ from app import errors
 from app.domain.face import Crop, Face, Quality, Reading, ReadingTimes, Vector
 from app.domain.model import Served
 from app.inference.encoders import Encoders
+from app.inference.translated import of_picture
 from app.ports import Wanted
 from models import errors as library
 from models import weights
 from models.face.detect import load_detector
 from models.face.reading import FaceChain, Found, FoundFace
-
-# Every error of the library that a picture can cause, and the fact that it is to the service.
-TRANSLATED: dict[type[library.LibraryError], type[errors.ImageRefused]] = {
-    library.UnreadableImage: errors.UnreadableImage,
-    library.UnsupportedMedia: errors.UnsupportedMedia,
-    library.TooManyBytes: errors.ImageTooLarge,
-    library.TooManyPixels: errors.TooManyPixels,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +159,7 @@ class NetworkFaceReader:
         try:
             return job.answer.result()
         except library.ImageError as e:
-            raise TRANSLATED[type(e)](str(e) or None) from e
+            raise of_picture(e) from e
         finally:
             # An error leads to frames that hold the job, and the job to the error: together they would keep the picture
             # in memory until the collector of cycles comes, which is seldom.

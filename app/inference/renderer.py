@@ -12,7 +12,7 @@ import torch
 
 from app import errors
 from app.domain.style_job import OtherState
-from app.inference.face_reader import TRANSLATED
+from app.inference.translated import of_picture
 from app.ports import Checked, Rendered
 from models import errors as library
 from models.style.options import Options
@@ -137,4 +137,4 @@ def _as_service_errors() -> Iterator[None]:
     except library.ExtraMissing as e:
         raise errors.UnsupportedMedia(str(e) or None) from e
     except library.ImageError as e:
-        raise TRANSLATED[type(e)](str(e) or None) from e
+        raise of_picture(e) from e

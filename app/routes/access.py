@@ -59,6 +59,15 @@ TABLE = {
     "POST /calibrations": "calibrate",
     "GET /calibrations/{job_id}": "calibrate",
     "POST /calibrations/{job_id}/cancel": "calibrate",
+    "POST /style-jobs": "style",
+    "GET /style-jobs": "style",
+    "GET /style-jobs/{job_id}": "style",
+    "DELETE /style-jobs/{job_id}": "style",
+    "GET /style-jobs/{job_id}/preview": "style",
+    "GET /style-jobs/{job_id}/result": "style",
+    "GET /style-jobs/{job_id}/events": "style",
+    "POST /style-jobs/{job_id}/cancel": "style",
+    "POST /style-jobs/{job_id}/resume": "style",
     "GET /info": ANY_KEY,
     "GET /metrics": METRICS,
     "GET /health/live": PUBLIC,
@@ -69,7 +78,10 @@ TABLE = {
     "GET /docs/style.css": PUBLIC,
 }
 _JSON = ("*/*", "application/*", "application/json", "application/problem+json")
-_OTHER_ANSWERS = ("/metrics", "/docs", "/docs/problems", "/docs/style.css")
+_OTHER_ANSWERS = (
+    *("/metrics", "/docs", "/docs/problems", "/docs/style.css"),
+    *("/style-jobs/{job_id}/preview", "/style-jobs/{job_id}/result", "/style-jobs/{job_id}/events"),
+)
 
 
 async def access(request: Request) -> None:

@@ -8,7 +8,7 @@ import anyio
 from starlette.requests import Request
 
 from app.errors import InvalidField, UnsupportedMedia
-from app.routes.budget import Held
+from app.routes.budget import ByteBudget, Held
 from app.routes.desk import Desk
 from app.routes.facts import facts_of
 from app.routes.kinds import strict_json
@@ -28,20 +28,25 @@ async def read(request: Request, desk: Desk, largest: int | None = None) -> byte
     Its bytes count against the budget of the desk until the request ends. Raises BodyTooLarge as soon as it is,
     SlowBody, Crowded when the budget is spent, UnsupportedMedia where it is compressed.
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMedia("Send the body without Content-Encoding.")
     settings = desk.settings
     limit = settings.max_body_bytes if largest is None else min(largest, settings.max_body_bytes)
+    return await read_within(request, limit, settings.body_timeout_s, desk.bodies)
+
+
+async def read_within(request: Request, limit: int, timeout_s: float, budget: ByteBudget) -> bytes:
+    """The whole body, of `limit` bytes at most, in that time, counted against that budget; raises what `read` does."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMedia("Send the body without Content-Encoding.")
     too_large = f"The body has more than {limit} bytes: send a smaller one."
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise BodyTooLarge(too_large)
-    held = Held(desk.bodies)
+    held = Held(budget)
     facts_of(request).at_end.append(held.give_back)
     chunks: list[bytes] = []
     size = 0
     try:
-        with anyio.fail_after(settings.body_timeout_s):
+        with anyio.fail_after(timeout_s):
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > limit:
@@ -49,7 +54,7 @@ async def read(request: Request, desk: Desk, largest: int | None = None) -> byte
                 held.take(len(chunk))
                 chunks.append(chunk)
     except TimeoutError:
-        raise SlowBody(f"The body took longer than {settings.body_timeout_s:g} s: use a better connection.") from None
+        raise SlowBody(f"The body took longer than {timeout_s:g} s: use a better connection.") from None
     return b"".join(chunks)
 
 

@@ -30,6 +30,14 @@ from app.actions.remove_template import RemoveTemplate
 from app.actions.retain import Retain
 from app.actions.run_batch import RunBatch
 from app.actions.split import Split
+from app.actions.style.cancel import CancelStyle
+from app.actions.style.events import StyleEventsAfter
+from app.actions.style.find import FindStyle, ListStyle, OpenStyle
+from app.actions.style.queue import CountStyle
+from app.actions.style.remove import RemoveStyle
+from app.actions.style.resume import ResumeStyle
+from app.actions.style.submit import SubmitStyle
+from app.actions.style.tidy import TidyStyles
 from app.actions.submit_batch import SubmitBatch
 from app.actions.tidy_batches import TidyBatches
 from app.actions.trail import QueuedTrail
@@ -47,6 +55,7 @@ from app.settings import Settings
 P = ParamSpec("P")
 T = TypeVar("T")
 MOST_UPLOADS = 8
+MOST_WATCHERS = 64
 
 
 class ReaderState(Protocol):
@@ -146,6 +155,16 @@ class Desk:
     cancel_calibration: CancelCalibration
     tidy_calibrations: TidyBatches
     calibration_spool: Spool
+    submit_style: SubmitStyle
+    find_style: FindStyle
+    list_style: ListStyle
+    open_style: OpenStyle
+    style_events: StyleEventsAfter
+    cancel_style: CancelStyle
+    resume_style: ResumeStyle
+    remove_style: RemoveStyle
+    count_style: CountStyle
+    tidy_styles: TidyStyles
     add_template: AddTemplate
     remove_template: RemoveTemplate
     verify_person: VerifyPerson
@@ -179,6 +198,8 @@ class Desk:
     lock_out: LockOut
     bodies: ByteBudget
     pictures: Crew
+    # Of style jobs that are on their way: apart from those of doors, and larger.
+    style_bodies: ByteBudget
     # Each kind of work has threads of its own, so that none of them keeps keys from being checked.
     rows: Crew = field(default_factory=lambda: Crew(16))
     # Writers wait for each other: there is one write lock.
@@ -190,6 +211,11 @@ class Desk:
     # Batches that are on their way, each into a file.
     uploads: ByteBudget = field(default_factory=lambda: ByteBudget(MOST_UPLOADS))
     spooling: Crew = field(default_factory=lambda: Crew(MOST_UPLOADS))
+    # Looks at files of style jobs, which are held by `style_bodies` meanwhile.
+    renders: Crew = field(default_factory=lambda: Crew(2))
+    # Whoever watches renders, each looking into the rows a few times a second.
+    style_watchers: ByteBudget = field(default_factory=lambda: ByteBudget(MOST_WATCHERS))
+    watches: Crew = field(default_factory=lambda: Crew(2))
     # Set when a batch waits to be begun.
     batches_due: threading.Event = field(default_factory=threading.Event)
     # The same for other kinds.
@@ -212,6 +238,14 @@ class Desk:
         """Runs work on the files of batches, in a thread of a small crew, after waiting for one."""
         return await self.spooling.run(work, *args, **kwargs)
 
+    async def on_renders(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs work that looks at the files of a style job, in a thread of a small crew, after waiting for one."""
+        return await self.renders.run(work, *args, **kwargs)
+
+    async def on_watches(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs work that reads rows for whoever watches a render, in a thread of a small crew, after waiting."""
+        return await self.watches.run(work, *args, **kwargs)
+
     async def on_pictures(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs work that reads pictures, in a thread of a larger crew. Raises Busy when all of it is taken."""
         # Waiting here would hold whole pictures in memory without a bound.
@@ -219,7 +253,8 @@ class Desk:
 
     def close(self) -> None:
         """Lets every idle thread end."""
-        for crew in (self.pictures, self.rows, self.writes, self.parses, self.spooling, self.checks):
+        crews = (self.pictures, self.rows, self.writes, self.parses, self.spooling, self.checks)
+        for crew in (*crews, self.renders, self.watches):
             crew.close()
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from app.errors import OnelookError
 from app.routes.answers import answer
 from app.routes.described import openapi_of
-from app.routes.problems import TABLE, TITLES
+from app.routes.problems import IN_ROWS, TABLE, TITLES
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -97,7 +97,7 @@ def _problems() -> str:
     rows: dict[str, list[type[OnelookError]]] = {}
     for error, (_, code) in TABLE.items():
         rows.setdefault(code, []).append(error)
-    status_of = {code: status for status, code in TABLE.values()} | {"method": 405}
+    status_of = {code: status for status, code in TABLE.values()} | {"method": 405, **IN_ROWS}
     return "".join(
         f'<h2 id="{code}"><code>{code}</code> {status_of[code]}: {escape(title)}</h2>'
         + "".join(f"<p>{escape(error.__doc__ or '')}</p>" for error in rows.get(code, ()) if code != "internal")

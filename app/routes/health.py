@@ -27,6 +27,9 @@ class ReadyBody(TypedDict):
     checks: NotRequired[dict[str, str]]
 
 
+# A worker that is there, and has nothing to do, begins within a second.
+LONGEST_WAIT_S = 30.0
+
 router = APIRouter(tags=["operations"])
 
 
@@ -42,8 +45,8 @@ async def ready(request: Request) -> Response:
     desk: Desk | None = request.app.state.desk
     phase = request.app.state.gate.phase
     checks = {"service": phase} if desk is None or phase != "ready" else await desk.on_rows(_checks, desk)
-    # A standby that does not help costs time, and nothing else.
-    fit = all(state == "ok" for name, state in checks.items() if name != "replicas")
+    # A standby that does not help costs time, and a render that waits keeps nobody before a door.
+    fit = all(state == "ok" for name, state in checks.items() if name not in ("replicas", "style"))
     told = {"checks": checks} if await insider(request, desk) else {}
     if fit:
         return answer({"status": "ready", **told})
@@ -58,8 +61,21 @@ def _checks(desk: Desk) -> dict[str, str]:
         "model": "ok" if desk.calibration.model_id == desk.reader.model_id else "its calibration is of another model",
         "index": _index(desk),
         "queue": "ok" if desk.reader.waiting() < desk.settings.inference_queue else "full",
+        "style": _style(desk),
         **_replicas(desk),
     }
+
+
+def _style(desk: Desk) -> str:
+    try:
+        queue = desk.count_style()
+    except Exception as e:
+        return f"cannot be read ({type(e).__name__})"
+    if queue.queued >= desk.settings.style_queue:
+        return "full"
+    if queue.queued and queue.oldest_s > LONGEST_WAIT_S and not queue.running:
+        return f"{queue.queued} wait, and nobody renders: `onelook work`, or ONELOOK_STYLE_WORKERS"
+    return "ok"
 
 
 def _replicas(desk: Desk) -> dict[str, str]:

@@ -22,6 +22,15 @@ class SizeBody(TypedDict):
     templates: int
 
 
+class StyleQueueBody(TypedDict):
+    """Renders that wait and that are worked on; workers: processes that this service keeps for them."""
+
+    workers: int
+    queued: int
+    running: int
+    oldest_queued_s: float
+
+
 class InfoBody(TypedDict):
     """model_id: digest of weights and preprocessing; terms: of the weights; why: how the precision was chosen.
 
@@ -46,6 +55,7 @@ class InfoBody(TypedDict):
     vectors_in_clear: bool
     keep_crops: bool
     galleries: list[SizeBody]
+    style: StyleQueueBody
     index_seq: int
     limits: dict[str, Any]
 
@@ -61,6 +71,7 @@ async def info(request: Request) -> Response:
     seq = await desk.on_rows(desk.gallery.catch_up)
     listed = await desk.on_rows(desk.list_galleries, within=bound_to(request), after=None, limit=MOST_GALLERIES)
     galleries: list[SizeBody] = [{"id": g.id, "persons": g.persons, "templates": g.templates} for g in listed]
+    renders = await desk.on_rows(desk.count_style)
     about, settings, wanted = desk.about, desk.settings, desk.wanted_model_id
     networks, served = about.networks(), desk.gallery.served
     # Told by the first of several processes, as long as its model is served.
@@ -85,11 +96,19 @@ async def info(request: Request) -> Response:
         "vectors_in_clear": about.vectors_in_clear,
         "keep_crops": settings.keep_crops,
         "galleries": galleries,
+        "style": {
+            "workers": settings.style_workers,
+            "queued": renders.queued,
+            "running": renders.running,
+            "oldest_queued_s": round(renders.oldest_s, 1),
+        },
         "index_seq": seq,
         "limits": {
             "max_body_bytes": settings.max_body_bytes,
             "max_batch_bytes": settings.max_batch_bytes,
             "max_batch_items": settings.max_batch_items,
+            "max_style_body_bytes": settings.max_style_body_bytes,
+            "style_queue": settings.style_queue,
             "max_image_bytes": settings.max_image_bytes,
             "max_image_pixels": settings.max_image_pixels,
             "body_timeout_s": settings.body_timeout_s,

@@ -5,8 +5,11 @@ from typing import cast
 from typing_extensions import TypedDict
 
 from app.domain.job import Job
+from app.domain.style_job import StyleJob
 from app.routes.answers import moment, stamp
 from app.routes.problems import heading
+
+AnyJob = Job | StyleJob
 
 
 class ProgressBody(TypedDict):
@@ -28,13 +31,12 @@ class JobErrorBody(TypedDict):
     detail: str
 
 
-class JobBody(TypedDict):
-    """A job. expires_at: when it is forgotten."""
+class JobFacts(TypedDict):
+    """What is told of every job. expires_at: when it is forgotten."""
 
     id: str
     kind: str
     status: str
-    progress: ProgressBody
     attempt: int
     max_attempts: int
     error: JobErrorBody | None
@@ -42,6 +44,12 @@ class JobBody(TypedDict):
     started_at: str | None
     finished_at: str | None
     expires_at: str
+
+
+class JobBody(JobFacts):
+    """A job, and how far it has come."""
+
+    progress: ProgressBody
 
 
 class JobUrlsBody(TypedDict):
@@ -53,16 +61,15 @@ class JobUrlsBody(TypedDict):
 
 def job_body(job: Job, eta_s: float | None) -> JobBody:
     """What is told of a job of any kind."""
+    return {**job_facts(job, job.kind), "progress": progress_body(job, eta_s)}
+
+
+def job_facts(job: AnyJob, kind: str) -> JobFacts:
+    """The same without its progress."""
     return {
         "id": job.id,
-        "kind": job.kind,
+        "kind": kind,
         "status": job.status,
-        "progress": {
-            "fraction": round(min(1.0, job.fraction), 6),
-            "step": job.step,
-            "steps": job.steps,
-            "eta_s": None if eta_s is None else round(eta_s, 1),
-        },
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
         "error": _error_body(job),
@@ -73,7 +80,17 @@ def job_body(job: Job, eta_s: float | None) -> JobBody:
     }
 
 
-def _error_body(job: Job) -> JobErrorBody | None:
+def progress_body(job: AnyJob, eta_s: float | None) -> ProgressBody:
+    """How far a job has come."""
+    return {
+        "fraction": round(min(1.0, job.fraction), 6),
+        "step": job.step,
+        "steps": job.steps,
+        "eta_s": None if eta_s is None else round(eta_s, 1),
+    }
+
+
+def _error_body(job: AnyJob) -> JobErrorBody | None:
     if job.error is None:
         return None
     return cast(JobErrorBody, {**heading(job.error["code"]), "detail": job.error["detail"]})

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from app.actions.style.queue import StyleQueue
 from app.errors import Unavailable
 from app.routes import body
 from app.routes.described import refusals
@@ -55,6 +56,10 @@ class Metrics:
         self._replicas = self._gauge(
             "onelook_replicas", "standbys by whether they help to search", "livemostrecent", "state"
         )
+        self._renders = self._gauge("onelook_style_jobs", "style jobs by status", "livemostrecent", "status")
+        self._oldest_render = self._gauge(
+            "onelook_style_oldest_queued_seconds", "since when the oldest style job waits", "livemostrecent"
+        )
         self._audit_waiting = self._gauge("onelook_audit_waiting", "audit rows that wait to be written", "livesum")
         self._audit_lost = Counter("onelook_audit_lost_total", "audit rows that were lost", registry=self.registry)
         self._lost_before = 0
@@ -91,6 +96,8 @@ class Metrics:
             self.note_trail(desk.trail.waiting, desk.trail.lost)
             with suppress(Unavailable):
                 self._note_gallery(*desk.gallery.size(), desk.gallery.seq)
+            with suppress(Unavailable):
+                self._note_renders(desk.count_style())
             if states := desk.about.replicas().values():
                 helping = sum(state == "ok" for state in states)
                 self._replicas.labels("ok").set(helping)
@@ -101,6 +108,11 @@ class Metrics:
         self._persons.labels("all").set(persons)
         self._templates.labels("all").set(templates)
         self._seq.set(seq)
+
+    def _note_renders(self, queue: StyleQueue) -> None:
+        self._renders.labels("queued").set(queue.queued)
+        self._renders.labels("running").set(queue.running)
+        self._oldest_render.set(queue.oldest_s)
 
     def _gauge(self, name: str, about: str, together: Literal["livesum", "livemostrecent"], *labels: str) -> Gauge:
         return Gauge(name, about, labels, registry=self.registry, multiprocess_mode=together)

@@ -67,6 +67,7 @@ TABLE: Mapping[type[OnelookError], tuple[int, str]] = {
     errors.LastAdminKey: (409, "last_admin_key"),
     errors.AlreadyServed: (409, "already_served"),
     errors.LeavesBehind: (409, "leaves_behind"),
+    errors.NotEnded: (409, "not_ended"),
     errors.CannotUndo: (409, "cannot_undo"),
     errors.Stale: (412, "stale"),
     BodyTooLarge: (413, "body_too_large"),
@@ -74,8 +75,11 @@ TABLE: Mapping[type[OnelookError], tuple[int, str]] = {
     errors.BatchTooLarge: (413, "body_too_large"),
     errors.UnsupportedMedia: (415, "unsupported_media"),
     errors.InvalidField: (422, "invalid_field"),
+    errors.InvalidOption: (422, "invalid_option"),
     errors.UnreadableImage: (422, "unreadable_image"),
     errors.UnreadableEntry: (422, "unreadable_image"),
+    errors.UnreadableMedia: (422, "unreadable_media"),
+    errors.TooLarge: (422, "too_large"),
     errors.TooManyPixels: (422, "too_many_pixels"),
     errors.NoFace: (422, "no_face"),
     errors.SeveralFaces: (422, "several_faces"),
@@ -85,6 +89,7 @@ TABLE: Mapping[type[OnelookError], tuple[int, str]] = {
     IfMatchRequired: (428, "if_match_required"),
     errors.RateLimited: (429, "rate_limited"),
     errors.LockedOut: (429, "locked_out"),
+    errors.QueueFull: (429, "queue_full"),
     OnelookError: (500, "internal"),
     errors.Busy: (503, "busy"),
     errors.NotReady: (503, "not_ready"),
@@ -94,6 +99,8 @@ TABLE: Mapping[type[OnelookError], tuple[int, str]] = {
     errors.NotAcknowledged: (503, "not_ready"),
     errors.ShuttingDown: (503, "shutting_down"),
 }
+# Codes that only the row of a job tells, and what status an answer would have.
+IN_ROWS: Mapping[str, int] = {"worker_lost": 500, "files_gone": 500}
 TITLES = {
     "malformed": "The body cannot be read",
     "no_key": "A key is needed",
@@ -119,12 +126,16 @@ TITLES = {
     "cannot_undo": "It cannot be undone any more",
     "already_served": "That model is served already",
     "leaves_behind": "Persons would be left behind",
+    "not_ended": "The job has not come that far",
     "stale": "Changed in the meantime",
     "body_too_large": "Too many bytes",
     "unsupported_media": "A format that is not read",
     "invalid_field": "A field is not valid",
+    "invalid_option": "An option is not valid",
     "unreadable_image": "The image cannot be read",
+    "unreadable_media": "The file cannot be read",
     "too_many_pixels": "Too many pixels",
+    "too_large": "More memory than a render may take",
     "no_face": "No face",
     "several_faces": "More than one face",
     "poor_quality": "The face is not good enough",
@@ -133,7 +144,10 @@ TITLES = {
     "if_match_required": "If-Match is needed",
     "rate_limited": "The key asks too much",
     "locked_out": "Too many bad keys",
+    "queue_full": "Too many renders wait",
     "internal": "A fault of the service",
+    "worker_lost": "Whoever worked on it was lost",
+    "files_gone": "The files are not there",
     "busy": "Busy",
     "not_ready": "Not ready yet",
     "shutting_down": "Shutting down",
@@ -186,7 +200,7 @@ def told(error: OnelookError) -> tuple[str, str, dict[str, Any]]:
 
 def heading(code: str) -> dict[str, Any]:
     """Type, title, status and code of a problem, from its code."""
-    status = next(status for status, known in TABLE.values() if known == code)
+    status = IN_ROWS.get(code) or next(status for status, known in TABLE.values() if known == code)
     return {"type": f"{EXPLAINED_AT}#{code}", "title": TITLES[code], "status": status, "code": code}
 
 
@@ -238,6 +252,8 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
 _AS_THEY_ARE: Mapping[type[OnelookError], tuple[str, ...]] = {
     errors.UnsupportedTarget: ("kind", "least"),
     errors.SampleTooSmall: ("needed",),
+    errors.InvalidOption: ("option",),
+    errors.TooLarge: ("fits",),
 }
 
 
@@ -249,7 +265,7 @@ def _members(error: OnelookError, *, may_name_people: bool) -> dict[str, Any]:
             return {"boxes": [[round(float(x), 1) for x in box] for box in error.boxes]}
         case errors.PoorQuality():
             return {"reasons": [{"reason": r.reason, "advice": r.advice} for r in error.reasons]}
-        case errors.UnsupportedTarget() | errors.SampleTooSmall():
+        case errors.UnsupportedTarget() | errors.SampleTooSmall() | errors.InvalidOption() | errors.TooLarge():
             return {name: getattr(error, name) for name in _AS_THEY_ARE[type(error)]}
         case errors.OutOfScope():
             return {"scope": error.scope}

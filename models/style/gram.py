@@ -1,5 +1,6 @@
 """Gram matrices: how the channels of a layer go together, wherever in the picture that is."""
 
+import threading
 from typing import Any
 
 import torch
@@ -73,15 +74,28 @@ def _product(rows: Tensor, weighed: Tensor | None) -> Tensor:
 
 
 class _half_products:  # noqa: N801 - reads as a statement
-    """Within it float32 products may take bfloat16 factors: exact for what was bfloat16, and summed in float32."""
+    """Within it float32 products may take bfloat16 factors: exact for what was bfloat16, and summed in float32.
+
+    The setting is the whole process's: the first thread within changes it, and the last one out puts it back.
+    """
+
+    _lock, _within = threading.Lock(), 0
+    _before = "none"
 
     def __init__(self, wanted: bool) -> None:
         self._wanted = wanted
 
     def __enter__(self) -> None:
-        self._before = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
         if self._wanted:
-            torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]
+            with self._lock:
+                if not _half_products._within:
+                    _half_products._before = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
+                    torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]
+                _half_products._within += 1
 
     def __exit__(self, *_: object) -> None:
-        torch.backends.mkldnn.matmul.fp32_precision = self._before  # type: ignore[attr-defined]
+        if self._wanted:
+            with self._lock:
+                _half_products._within -= 1
+                if not _half_products._within:
+                    torch.backends.mkldnn.matmul.fp32_precision = self._before  # type: ignore[attr-defined]

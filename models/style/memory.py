@@ -30,13 +30,13 @@ def tile_of(space: Sequence[int], optimizer: str, memory_bytes: int) -> int | No
 
 
 def largest(space: Sequence[int], optimizer: str, memory_bytes: int) -> int:
-    """The longer side of a picture of that shape that fits, in steps of 16 pixels; at least 16."""
+    """The longer side of a picture of that shape that fits, in steps of 16 pixels; 0: none does."""
     longest = max(space)
-    for side in range(longest // 16 * 16, 16, -16):
+    for side in range(longest // 16 * 16, 0, -16):
         scaled = [max(1, round(length * side / longest)) for length in space]
-        if tile_of(scaled, optimizer, memory_bytes) is not None:
+        if min(scaled) >= 16 and tile_of(scaled, optimizer, memory_bytes) is not None:
             return side
-    return 16
+    return 0
 
 
 def _kept(optimizer: str) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from models.style.curvature import Curvature
 from models.style.stage import Losses
 
 Name = Literal["lbfgs", "adam", "gd"]
@@ -18,7 +19,7 @@ State = dict[str, Any]
 # A canvas -> its costs and gradient.
 Look = Callable[[Tensor], tuple[Losses, Tensor]]
 
-PAIRS = 20
+PAIRS = 30
 # The first steps are this large at most, in units of the canvas: there is no curvature to go by yet.
 FIRST_STEP = 1.0
 SUFFICIENT, MOST_TRIES = 1e-4, 8
@@ -41,13 +42,23 @@ class Optimizer(ABC):
 
     def step(self, look: Look) -> Losses:
         """Moves the canvas once. Raises whatever `look` raises; nothing has changed then."""
-        self.event = None
-        losses = self._step(look)
+        self.event, known = None, self.evaluations
+        try:
+            losses = self._step(look)
+        except BaseException:
+            self.evaluations = known
+            raise
         self.taken += 1
         return losses
 
     @abstractmethod
-    def _step(self, look: Look) -> Losses: ...
+    def _step(self, look: Look) -> Losses:
+        """Changes nothing of itself but `evaluations` before the last call of `look` has returned."""
+
+    def _looked(self, look: Look, canvas: Tensor) -> tuple[Losses, Tensor]:
+        found = look(canvas)
+        self.evaluations += 1
+        return found
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
@@ -78,31 +89,28 @@ class GradientDescent(Optimizer):
         self._now: tuple[Losses, Tensor] | None = None
 
     def _step(self, look: Look) -> Losses:
-        if self._now is None:
-            self._now = look(self.canvas)
-            self.evaluations += 1
-            self._rate = self._rate or FIRST_STEP / max(float(self._now[1].abs().max()), 1e-30)
-        losses, gradient = self._now
+        now = self._now or self._looked(look, self.canvas)
+        losses, gradient = now
+        rate = self._rate or FIRST_STEP / max(float(gradient.abs().max()), 1e-30)
         for _ in range(MOST_TRIES):
-            moved = _within(self.canvas - self._rate * gradient, self.bounds)
-            found = look(moved)
-            self.evaluations += 1
-            if math.isfinite(found[0].total) and found[0].total <= losses.total:
-                self.canvas, self._now = moved, found
-                self._rate *= 1.1
+            moved = _within(self.canvas - rate * gradient, self.bounds)
+            found = self._looked(look, moved)
+            if _sound(found) and found[0].total <= losses.total:
+                self.canvas, self._now, self._rate = moved, found, rate * 1.1
                 return found[0]
-            self._rate *= 0.5
+            rate *= 0.5
+        self._now, self._rate = now, rate
         self.event = "the rate of gradient descent was halved too often: no better canvas is near"
         return losses
 
     def tensors(self) -> dict[str, Tensor]:
-        return {}
+        return {} if self._now is None else {"gradient": self._now[1]}
 
     def numbers(self) -> dict[str, float | int]:
-        return {"rate": self._rate}
+        return {"rate": self._rate, **_plain(self._now)}
 
     def take(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        self._rate, self._now = float(numbers["rate"]), None
+        self._rate, self._now = float(numbers["rate"]), _known(tensors, numbers)
 
     def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:
         pass  # a rate belongs to its scale
@@ -121,13 +129,14 @@ class Adam(Optimizer):
         super().__init__(canvas, steps, bounds)
         self._point = canvas.clone()
         self._first, self._second = torch.zeros_like(canvas), torch.zeros_like(canvas)
-        self._mean, self._moments = torch.zeros_like(canvas), 0
+        self._mean = torch.zeros_like(canvas)
+        self._moments = self._averaged = 0
         self._best = math.inf
 
     def _step(self, look: Look) -> Losses:
-        losses, gradient = look(self._point)
-        self.evaluations += 1
-        if not math.isfinite(losses.total) or losses.total > EXPLOSION * self._best:
+        found = self._looked(look, self._point)
+        losses, gradient = found
+        if not _sound(found) or losses.total > EXPLOSION * self._best:
             self._point, self._moments = self.canvas.clone(), 0
             self._first.zero_()
             self._second.zero_()
@@ -142,20 +151,22 @@ class Adam(Optimizer):
         rate = ADAM_RATE * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, self.taken / max(1, self.steps)))))
         self._point = _within(self._point - rate * first / (second.sqrt() + ADAM_EPSILON), self.bounds)
         self._mean.lerp_(self._point, 1 - self.AVERAGE)
-        self.canvas = self._mean / (1 - self.AVERAGE ** (self.taken + 1))
+        self._averaged += 1
+        self.canvas = self._mean / (1 - self.AVERAGE**self._averaged)
         return losses
 
     def tensors(self) -> dict[str, Tensor]:
         return {"point": self._point, "first": self._first, "second": self._second, "mean": self._mean}
 
     def numbers(self) -> dict[str, float | int]:
-        return {"moments": self._moments, "best": self._best if math.isfinite(self._best) else -1.0}
+        best = self._best if math.isfinite(self._best) else -1.0
+        return {"moments": self._moments, "averaged": self._averaged, "best": best}
 
     def take(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         self._point, self._first, self._second, self._mean = (
             tensors[name].clone() for name in ("point", "first", "second", "mean")
         )
-        self._moments = int(numbers["moments"])
+        self._moments, self._averaged = int(numbers["moments"]), int(numbers["averaged"])
         self._best = float(numbers["best"]) if numbers["best"] >= 0 else math.inf
 
     def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:
@@ -166,7 +177,7 @@ class Adam(Optimizer):
 
 
 class Lbfgs(Optimizer):
-    """Nocedal, Wright, "Numerical Optimization", algorithm 7.4, with the last PAIRS pairs of steps and gradients.
+    """L-BFGS with the last PAIRS pairs of steps and gradients (`curvature`).
 
     The whole step is tried first, and taken where the loss falls enough (Armijo); else it is shortened by quadratic
     interpolation. One evaluation a step is the rule. A pair is kept where its curvature is positive. Where no length
@@ -176,72 +187,48 @@ class Lbfgs(Optimizer):
     def __init__(self, canvas: Tensor, steps: int, bounds: tuple[float, float] | None = None) -> None:
         super().__init__(canvas, steps, bounds)
         self._now: tuple[Losses, Tensor] | None = None
-        self._pairs: list[tuple[Tensor, Tensor]] = []
+        self._curvature = Curvature(PAIRS)
 
     def _step(self, look: Look) -> Losses:
-        if self._now is None:
-            self._now = look(self.canvas)
-            self.evaluations += 1
-        losses, gradient = self._now
-        direction = self._direction(gradient)
+        now = self._now or self._looked(look, self.canvas)
+        losses, gradient = now
+        direction = self._curvature.direction(gradient)
         slope = float((direction * gradient).sum())
         if not math.isfinite(losses.total) or not math.isfinite(slope) or slope >= 0:
-            return self._forget(losses)
-        length = 1.0 if self._pairs else FIRST_STEP / max(float(direction.abs().max()), 1e-30)
+            return self._forget(now)
+        length = 1.0 if len(self._curvature) else FIRST_STEP / max(float(direction.abs().max()), 1e-30)
         for _ in range(MOST_TRIES):
             moved = self.canvas + length * direction
-            found = look(moved)
-            self.evaluations += 1
+            found = self._looked(look, moved)
             after = found[0].total
-            if math.isfinite(after) and after <= losses.total + SUFFICIENT * length * slope:
-                self._keep(moved - self.canvas, found[1] - gradient)
+            if _sound(found) and after <= losses.total + SUFFICIENT * length * slope:
+                self._curvature.keep(moved - self.canvas, found[1] - gradient)
                 self.canvas, self._now = moved, found
                 return found[0]
             length *= _shorter(losses.total, slope * length, after)
-        return self._forget(losses)
+        return self._forget(now)
 
-    def _forget(self, losses: Losses) -> Losses:
-        if not self._pairs:
+    def _forget(self, now: tuple[Losses, Tensor]) -> Losses:
+        if not len(self._curvature):
             self.event = "no step lowers the loss any more: the canvas stays the best so far"
         else:
             self.event = "the loss rose along every step: back to the best canvas, and what was learned is forgotten"
-        self._pairs = []
-        return losses
-
-    def _keep(self, step: Tensor, change: Tensor) -> None:
-        if float((step * change).sum()) > 1e-10 * float(change.square().sum().sqrt() * step.square().sum().sqrt()):
-            self._pairs = [*self._pairs[-PAIRS + 1 :], (step, change)]
-
-    def _direction(self, gradient: Tensor) -> Tensor:
-        direction, shares = -gradient, []
-        for step, change in reversed(self._pairs):
-            share = (step * direction).sum() / (step * change).sum()
-            direction = direction.sub(share * change)
-            shares.append(share)
-        if self._pairs:
-            step, change = self._pairs[-1]
-            direction = direction * ((step * change).sum() / change.square().sum())
-        for (step, change), share in zip(self._pairs, reversed(shares), strict=True):
-            direction = direction.add(step * (share - (change * direction).sum() / (step * change).sum()))
-        return direction
+        self._now = now
+        self._curvature.forget()
+        return now[0]
 
     def tensors(self) -> dict[str, Tensor]:
-        found = {}
-        for number, (step, change) in enumerate(self._pairs):
-            found[f"step{number:03d}"], found[f"change{number:03d}"] = step, change
+        found = self._curvature.tensors()
         if self._now is not None:
             found["gradient"] = self._now[1]
         return found
 
     def numbers(self) -> dict[str, float | int]:
-        return {"total": self._now[0].total, **_plain(self._now[0])} if self._now is not None else {}
+        return _plain(self._now)
 
     def take(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        count = sum(name.startswith("step") for name in tensors)
-        self._pairs = [
-            (tensors[f"step{number:03d}"].clone(), tensors[f"change{number:03d}"].clone()) for number in range(count)
-        ]
-        self._now = (_losses(numbers), tensors["gradient"].clone()) if "gradient" in tensors else None
+        self._curvature.take(tensors)
+        self._now = _known(tensors, numbers)
 
     def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:
         pass  # pairs of steps and gradients do not fit another objective: docs/benchmarks.md
@@ -262,10 +249,22 @@ def _shorter(before: float, slope: float, after: float) -> float:
     return min(0.5, max(0.1, -slope / (2 * bend)))
 
 
-def _plain(losses: Losses) -> dict[str, float]:
-    return {"content": losses.content, "style": losses.style, **{f"at {k}": v for k, v in losses.per_layer.items()}}
+def _sound(found: tuple[Losses, Tensor]) -> bool:
+    return math.isfinite(found[0].total) and bool(found[1].isfinite().all())
 
 
-def _losses(numbers: dict[str, Any]) -> Losses:
+def _plain(now: tuple[Losses, Tensor] | None) -> dict[str, float | int]:
+    """The losses of what is known of the canvas, as plain numbers; `_known` reads them."""
+    if now is None:
+        return {}
+    losses = now[0]
+    layers = {f"at {name}": cost for name, cost in losses.per_layer.items()}
+    return {"total": losses.total, "content": losses.content, "style": losses.style, **layers}
+
+
+def _known(tensors: dict[str, Tensor], numbers: dict[str, Any]) -> tuple[Losses, Tensor] | None:
+    if "gradient" not in tensors:
+        return None
     layers = {name[3:]: float(value) for name, value in numbers.items() if name.startswith("at ")}
-    return Losses(float(numbers["total"]), float(numbers["content"]), float(numbers["style"]), layers)
+    losses = Losses(float(numbers["total"]), float(numbers["content"]), float(numbers["style"]), layers)
+    return losses, tensors["gradient"].clone()

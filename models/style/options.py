@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
@@ -113,7 +112,7 @@ def _checked(name: str, value: Any) -> Any:
 
 def _number(name: str, value: Any, least: float, greatest: float, *, whole: bool = False) -> float | int:
     right = isinstance(value, int) if whole else isinstance(value, int | float)
-    if not right or isinstance(value, bool) or not math.isfinite(value) or not least <= value <= greatest:
+    if not right or isinstance(value, bool) or not least <= value <= greatest:  # NaN is neither
         kind = "a whole number" if whole else "a number"
         raise InvalidOption(name, f"{name} is {kind} from {least:,} to {greatest:,}.")
     return int(value) if whole else float(value)

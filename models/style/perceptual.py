@@ -86,11 +86,14 @@ def normalised(network: Vgg19, means: dict[str, Tensor]) -> Vgg19:
 
 
 def looked_up(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From one byte a weight and a table of values to float32."""
+    """From one byte a weight and a table of values to float32. Raises WeightsError."""
     found = {}
-    for name in LAYERS:
-        found[f"{name}.weight"] = tensors[f"{name}.values"][tensors[f"{name}.indices"].long()]
-        found[f"{name}.bias"] = tensors[f"{name}.bias"]
+    try:
+        for name in LAYERS:
+            found[f"{name}.weight"] = tensors[f"{name}.values"][tensors[f"{name}.indices"].long()]
+            found[f"{name}.bias"] = tensors[f"{name}.bias"]
+    except (KeyError, IndexError) as e:
+        raise WeightsError(f"the file is no VGG-19: {name}.values or {name}.indices is missing or damaged") from e
     return found
 
 

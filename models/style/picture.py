@@ -1,5 +1,6 @@
 """Pictures as the medium of a render: files to canvases RGB float32 (1, 3, H, W), 0..255, and back."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -81,7 +82,7 @@ class Picture:
             fits = memory.largest(self._space, options.optimizer or "lbfgs", memory_bytes)
             raise TooLarge(
                 f"A render of {self._space[1]} x {self._space[0]} pixels does not fit into {memory_bytes >> 20:,} MiB: "
-                f"size {fits} does.",
+                + (f"size {fits} does." if fits else "nothing of that shape does."),
                 fits,
             )
         self._tile = tile
@@ -93,12 +94,12 @@ class Picture:
 
     def scales(self) -> list[Scale]:
         """By factors of two up to the size asked for."""
-        sizes = pyramid.sizes(self._space)
+        sizes = pyramid.sizes(self._space, multiple=LEAST_SIDE)
         steps = pyramid.shares(self.options.steps, len(sizes))
-        first = next(number for number, count in enumerate(steps) if count)
+        made = [(height, width, count) for (height, width), count in zip(sizes, steps, strict=True) if count]
         return [
-            Scale(count, partial(self._stage, (height, width), number == first))
-            for number, ((height, width), count) in enumerate(zip(sizes, steps, strict=True))
+            Scale(count, partial(self._stage, (height, width), number == 0))
+            for number, (height, width, count) in enumerate(made)
         ]
 
     def preview(self, canvas: Tensor) -> tuple[bytes, str]:
@@ -142,11 +143,13 @@ class Picture:
             options.loss_convention,
             options.tv,
         )
+        # A style that is larger than the picture is looked at in pieces that are not: memory was estimated for those.
+        pieces = self._tile or max(memory.TILES[-1], *self._space)
         objective = Objective(
             network,
             seen[CONTENT_LAYER],
             [
-                Style(mean_grams(network, style, list(options.layers), self._tile), weight / sum(weights), mask)
+                Style(mean_grams(network, style, list(options.layers), pieces), weight / sum(weights), mask)
                 for style, weight, mask in zip(styles, weights, masks, strict=True)
             ],
             terms,
@@ -169,8 +172,11 @@ class Picture:
     def _style(self, number: int, space: tuple[int, int], content: Tensor) -> Tensor:
         pixels = self._styles[number]
         scales = self.options.style_scales or (1.0,) * len(self._styles)
-        longest = max(stride("conv5_1"), min(max(pixels.shape[:2]), round(max(space) * scales[number])))
-        style = _tensor(pixels, _scaled(pixels.shape[:2], longest)).to(content.device)
+        own = pixels.shape[:2]
+        # However it is scaled, its shorter side stays long enough for every layer.
+        least = math.ceil(LEAST_SIDE * max(own) / min(own))
+        longest = max(least, min(max(own), round(max(space) * scales[number])))
+        style = _tensor(pixels, _scaled(own, longest)).to(content.device)
         return colour.matched(style, content) if self.options.color == "match" else style
 
     def _layer_masks(self, space: tuple[int, int], wanted: Sequence[str]) -> list[dict[str, Tensor] | None]:

@@ -13,6 +13,7 @@ import torch
 
 from models.errors import InvalidOption, OtherRender
 from models.style import perceptual, picture
+from models.style.allocation import keep_memory
 from models.style.arithmetic import fastest
 from models.style.options import Options
 from models.style.render import Step, facts_of, run
@@ -106,8 +107,9 @@ class Plan:
         """Yields after every step; closing the generator stops it. Raises OtherRender for a state of another render.
 
         state: of an earlier Progress: goes on from there, bit for bit on the same machine, threads and precision. beat:
-        called between tiles; what it raises passes through.
+        called between tiles; what it raises passes through. The process keeps its memory from now on, see `allocation`.
         """
+        keep_memory()
         precision: Precision = fastest(device()) if state is None else _precision(facts_of(state))
         facts = {"precision": precision}
         self.subject.compute_in(precision, device())
@@ -118,6 +120,7 @@ class Plan:
             extra=self.options.extra,
             state=state,
             beat=beat,
+            device=device(),
         ):
             yield Progress(
                 *(step.step, self.steps, step.scale, self.scales, step.losses, step.evaluations),

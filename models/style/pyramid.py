@@ -27,9 +27,10 @@ def shares(steps: int, scales: int) -> list[int]:
     """How many of the steps each scale gets, coarsest first: at least one each where there are enough."""
     if scales == 1 or steps < scales:
         return [0] * (scales - 1) + [steps]
-    left = max(scales - 1, round(steps * (1 - LAST_SHARE)))
+    # One each, and a share of what is left beyond that.
+    left = int((steps - scales) * (1 - LAST_SHARE))
     weights = [2.0**number for number in range(scales - 1)]
-    found = [max(1, int(left * weight / sum(weights))) for weight in weights]
+    found = [1 + round(left * weight / sum(weights)) for weight in weights]
     return [*found, steps - sum(found)]
 
 

@@ -19,6 +19,7 @@ from models.style.stage import Beat, Losses, Scale, Stage, silence
 
 # What a state says of itself, under this name of its header; and the version of its form.
 HEADER, FORM = "onelook", 1
+FIELDS = {"identity", "facts", "scale", "step", "taken", "evaluations", "of_scale", "numbers"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,12 @@ class Step:
     taken: int
 
     def state(self, identity: str, facts: dict[str, Any]) -> bytes:
-        """What `run` goes on from. identity: of the files and options; facts: what else the caller wants back."""
+        """What `run` goes on from. identity: of the files and options; facts: what else the caller wants back.
+
+        Raises RuntimeError once the render has gone on: its optimiser is no longer where this step was.
+        """
+        if self.optimizer.taken != self.taken:
+            raise RuntimeError("the render has gone on since this step: ask for its state before the next one")
         header = {
             "form": FORM,
             "identity": identity,
@@ -75,12 +81,15 @@ def run(
     extra: int = 0,
     state: bytes | None = None,
     beat: Beat = silence,
+    device: str = "cpu",
 ) -> Iterator[Step]:
     """Yields after every step. extra: steps at the last scale beyond its own. Raises OtherRender, and what beat raises.
 
+    device: where the stages compute; a state comes from anywhere.
+
     The loss of a step is that of the canvas it ends with; of Adam that of the point it looked at.
     """
-    place = _Place() if state is None else _placed(state, identity)
+    place = _Place() if state is None else _placed(state, identity, device)
     before: Optimizer | None = None
     step, evaluations = place.step, place.evaluations
     for number, scale in enumerate(scales, 1):
@@ -95,7 +104,8 @@ def run(
         if goes_on:
             worker = _resumed(place, OPTIMIZERS[optimizer], scale.steps, stage)
         else:
-            canvas = stage.begin(None if before is None else before.canvas)
+            # Contiguous, as a state gives it back: sums over another layout end in other last bits.
+            canvas = stage.begin(None if before is None else before.canvas).contiguous()
             worker = OPTIMIZERS[optimizer](canvas, scale.steps, stage.bounds)
             if before is not None:
                 worker.carried(stage.enlarge, before)
@@ -110,22 +120,26 @@ def run(
 
 def facts_of(state: bytes) -> dict[str, Any]:
     """What the caller gave to `Step.state`. Raises OtherRender for what is no state."""
-    return dict(_header(state)["facts"])
+    facts: dict[str, Any] = _header(state)["facts"]
+    return facts
 
 
 def _resumed(place: _Place, kind: type[Optimizer], steps: int, stage: Stage | None) -> Optimizer:
     assert place.canvas is not None
     worker = kind(place.canvas, steps, None if stage is None else stage.bounds)
-    worker.take(place.tensors or {}, place.numbers or {})
+    try:
+        worker.take(place.tensors or {}, place.numbers or {})
+    except KeyError as e:
+        raise OtherRender from e
     worker.taken, worker.evaluations = place.taken, place.of_scale
     return worker
 
 
-def _placed(state: bytes, identity: str) -> _Place:
+def _placed(state: bytes, identity: str, device: str) -> _Place:
     header = _header(state)
     if header["identity"] != identity:
         raise OtherRender
-    tensors = load(state)
+    tensors = {name: value.to(device) for name, value in load(state).items()}
     mine = {name.removeprefix("optimizer."): value for name, value in tensors.items() if name != "canvas"}
     return _Place(
         header["scale"],
@@ -143,9 +157,8 @@ def _header(state: bytes) -> dict[str, Any]:
     try:
         length = int.from_bytes(state[:8], "little")
         header = json.loads(json.loads(state[8 : 8 + length])["__metadata__"][HEADER])
-        if header["form"] != FORM:
+        if header["form"] != FORM or not header.keys() >= FIELDS or "canvas" not in load(state):
             raise OtherRender
-        load(state)
     except (KeyError, ValueError, TypeError, SafetensorError) as e:
         raise OtherRender from e
     return dict(header)

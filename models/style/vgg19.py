@@ -137,7 +137,7 @@ class Vgg19(nn.Module):
             for part in ("weight", "bias"):
                 tensor = tensors.get(f"{prefix}.{part}")
                 target = getattr(convolution, part)
-                if tensor is None or tensor.shape != target.shape:
+                if not isinstance(tensor, Tensor) or tensor.shape != target.shape:
                     raise WeightsError(f"the file is no VGG-19: {prefix}.{part} is missing or of another shape")
                 target.data = tensor.to(torch.float32).contiguous(memory_format=_format(part))
         if not ours:

@@ -37,6 +37,7 @@ from app.store.files.style_files import FileStyleFiles
 from app.store.memory.store import MemoryStore
 from app.store.vault.ring import MasterRing
 from app.store.vault.vault import Vault
+from tests.acceptance.style_storm.renderer import ChainRenderer
 
 MODEL = "model-a"
 LANDMARKS = ((10.0, 10.0), (30.0, 10.0), (20.0, 20.0), (12.0, 30.0), (28.0, 30.0))
@@ -323,9 +324,14 @@ def settings(tmp_path) -> Settings:
 
 
 @pytest.fixture
-def parts(store, gallery, reader, calibration, clock, identifiers) -> Parts:
+def chain_renderer() -> ChainRenderer:
+    return ChainRenderer()
+
+
+@pytest.fixture
+def parts(store, gallery, reader, calibration, clock, identifiers, chain_renderer) -> Parts:
     about = About("0", "terms", "cpu", "float32", "for the test", 1, 1, "exact")
-    return Parts(store, gallery, reader, calibration, about, clock, identifiers, close=lambda: None)
+    return Parts(store, gallery, reader, calibration, about, clock, identifiers, chain_renderer, close=lambda: None)
 
 
 class Service:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from models.errors import TooManyBytes, TooManyPixels, UnreadableImage, UnsupportedMedia
-from models.image import decode
+from models.image import decode, opacity
 
 RED, GREEN = (200, 30, 40), (20, 180, 60)
 
@@ -228,3 +228,83 @@ def test_the_transparent_colour_of_an_rgb_png_is_white() -> None:
     pixels = decode(encoded(picture(), "PNG", transparency=RED))
     assert (pixels[16, 8] == 255).all()
     assert close_to(pixels[16, 40], GREEN)
+
+
+def half_seen(size: tuple[int, int] = (48, 32)) -> Image.Image:
+    """Opaque on the left, of 100 of 255 on the right."""
+    image = picture("RGBA", size)
+    image.putalpha(100)
+    image.paste((*RED, 255), (0, 0, size[0] // 2, size[1]))
+    return image
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "HEIF"])
+def test_the_opacity_is_the_alpha_channel(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {"quality": -1} if kind == "HEIF" else {}
+    alpha = opacity(encoded(half_seen(), kind, **options))
+    assert alpha is not None
+    assert (alpha.shape, alpha.dtype) == ((32, 48), np.uint8)
+    assert (alpha[:, :24] == 255).all()
+    assert (alpha[:, 24:] == 100).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
+def test_what_is_opaque_has_no_opacity(mode: str) -> None:
+    assert opacity(encoded(picture(mode), "PNG")) is None
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "BMP"])
+def test_a_format_without_transparency_has_no_opacity(kind: str) -> None:
+    assert opacity(encoded(picture(), kind)) is None
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_transparent_entry_of_a_palette_is_not_seen(kind: str) -> None:
+    image = picture().convert("P", palette=Image.Palette.ADAPTIVE, colors=4)
+    alpha = opacity(encoded(image, kind, transparency=image.getpixel((40, 16))))
+    assert alpha is not None
+    assert (alpha[:, :22] == 255).all()
+    assert (alpha[:, 26:] == 0).all()
+
+
+def test_a_palette_may_be_seen_through_in_part() -> None:
+    image = picture().convert("P", palette=Image.Palette.ADAPTIVE, colors=2)
+    shares = bytearray(b"\xff\xff")
+    shares[image.getpixel((40, 16))] = 100
+    alpha = opacity(encoded(image, "PNG", transparency=bytes(shares)))
+    assert alpha is not None
+    assert sorted(np.unique(alpha)) == [100, 255]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_transparent_colour_of_a_png_is_not_seen(mode: str) -> None:
+    image = picture(mode)
+    alpha = opacity(encoded(image, "PNG", transparency=image.getpixel((40, 16))))
+    assert alpha is not None
+    assert (alpha[:, :24] == 255).all()
+    assert (alpha[:, 24:] == 0).all()
+
+
+def test_the_opacity_of_grey_with_alpha() -> None:
+    alpha = opacity(encoded(half_seen().convert("LA"), "PNG"))
+    assert alpha is not None
+    assert (alpha[:, 24:] == 100).all()
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_the_opacity_is_upright(orientation: int) -> None:
+    undo = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = encoded(half_seen((64, 32)).transpose(undo), "PNG", exif=exif.tobytes())
+    alpha = opacity(image)
+    assert alpha is not None
+    assert alpha.shape == decode(image).shape[:2] == (32, 64)
+    assert (alpha[:, :32] == 255).all()
+    assert (alpha[:, 32:] == 100).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture at all", b"\x89PNG\r\n\x1a\n cut short"])
+def test_the_opacity_of_what_is_no_picture_is_refused(content: bytes) -> None:
+    with pytest.raises(UnreadableImage):
+        opacity(content)

@@ -125,7 +125,10 @@ class Attempt:
             self._checkpoint = self._put_checkpoint(shown) or self._checkpoint
         if "preview" in kept:
             self._preview = self._put_preview(shown) or self._preview
-        changes = {"preview": self._preview, "checkpoint": self._checkpoint, "metrics": self._metrics()}
+        changes: dict[str, Any] = {"preview": self._preview, "checkpoint": self._checkpoint, "metrics": self._metrics()}
+        if self._checkpoint is not before[1]:
+            # It gets on: however often it is lost from here on, it has all its attempts again.
+            changes["attempt"] = 1
         told = self._progress(shown)
         now = self._ticks()
         tell = now - self._told_at >= PROGRESS_S

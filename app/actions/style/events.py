@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.actions.style.find import found_style
 from app.domain.key import Key
+from app.domain.particulars import is_id
 from app.domain.style_job import StyleEvent, StyleJob
 from app.ports import Store
 
@@ -35,6 +36,6 @@ class StyleEventsAfter:
         """At most `limit` of them; there are more where the last one given is not `last`."""
         with self.store.read() as uow:
             # The events before the job: what the job tells of is never newer than what its `last` counts.
-            events = uow.style_jobs.events(job_id, after=after, limit=limit)
+            events = uow.style_jobs.events(job_id, after=after, limit=limit) if is_id(job_id) else []
             job = found_style(uow, job_id, key)
         return Told(job, events, job.pruned + 1, job.seq)

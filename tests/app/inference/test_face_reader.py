@@ -15,6 +15,7 @@ import torch
 from app import errors
 from app.inference import face_reader as module
 from app.inference.face_reader import NetworkFaceReader
+from app.inference.translated import TRANSLATED
 from models import errors as library
 from models.face.reading import FaceChain
 
@@ -145,7 +146,7 @@ def test_every_image_error_of_the_library_has_a_fact_of_the_service() -> None:
         below = kind.__subclasses__()
         return set().union(*(leaves(k) for k in below)) if below else {kind}
 
-    assert leaves(library.ImageError) == set(module.TRANSLATED)
+    assert leaves(library.ImageError) == set(TRANSLATED)
 
 
 def test_facts_say_where_and_how_it_runs(reader: NetworkFaceReader) -> None:

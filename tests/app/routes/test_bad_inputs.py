@@ -20,6 +20,7 @@ from app.inference.face_reader import NetworkFaceReader
 from app.routes.desk import About
 from app.settings import Settings
 from app.store.memory.store import MemoryStore
+from tests.acceptance.style_storm.renderer import ChainRenderer
 
 MAX_BODY, MAX_IMAGE, MAX_PIXELS = 300_000, 200_000, 2_000_000
 
@@ -261,7 +262,9 @@ def bad_input_service(service_class, tmp_path_factory):
     points = Calibration(reader.model_id, (point,), (dataclasses.replace(point, kind="fpir", gallery_size=10),))
     about = About("0", "terms", "cpu", "float32", "for the test", 1, 1, "flat")
     gallery = FollowedGallery(store, FlatIndex, reader.model_id)
-    parts = Parts(store, gallery, reader, points, about, SystemClock(), RandomIdentifiers(), reader.close)
+    parts = Parts(
+        store, gallery, reader, points, about, SystemClock(), RandomIdentifiers(), ChainRenderer(), reader.close
+    )
     settings = Settings(
         home=tmp_path_factory.mktemp("home"),
         max_body_bytes=MAX_BODY,

@@ -2,6 +2,8 @@ import dataclasses
 
 import pytest
 
+from tests.app.routes.conftest import CONTENT, STYLE
+
 
 class Full:
     def __init__(self, reader):
@@ -28,7 +30,7 @@ def test_a_live_process_says_so(service):
 def test_details_are_for_a_valid_key(service):
     assert service.call("GET", "/health/ready", key=None).json() == {"status": "ready"}
     assert service.call("GET", "/health/ready", key="olk_x_y").json() == {"status": "ready"}
-    checks = dict.fromkeys(("database", "model", "index", "queue"), "ok")
+    checks = dict.fromkeys(("database", "model", "index", "queue", "style"), "ok")
     assert service.call("GET", "/health/ready", key=service.key("detect")).json() == {
         "status": "ready",
         "checks": checks,
@@ -79,3 +81,25 @@ def test_a_standby_that_does_not_help_is_told_and_keeps_nobody_out(make_service,
     assert 'onelook_replicas{state="dropped"} 1.0' in metrics
     states["db3:5432"] = "ok"
     assert service.call("GET", "/health/ready").json()["checks"]["replicas"] == "ok"
+
+
+def test_renders_that_nobody_makes_are_told_and_keep_the_doors_open(service, send, jobs, monkeypatch):
+    monkeypatch.setattr("app.routes.health.LONGEST_WAIT_S", -1.0)
+
+    def told():
+        answer = service.call("GET", "/health/ready")
+        assert answer.status_code == 200
+        return answer.json()["checks"]["style"]
+
+    assert told() == "ok"
+    send()
+    assert told() == "1 wait, and nobody renders: `onelook work`, or ONELOOK_STYLE_WORKERS"
+    jobs.claim()
+    assert told() == "ok"
+
+
+def test_a_full_queue_of_renders_is_told(make_service, settings):
+    service = make_service(settings.model_copy(update={"style_queue": 1}))
+    files = [("content", ("a", CONTENT)), ("style", ("b", STYLE))]
+    assert service.call("POST", "/style-jobs", files=files).status_code == 202
+    assert service.call("GET", "/health/ready").json()["checks"]["style"] == "full"

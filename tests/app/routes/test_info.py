@@ -26,3 +26,15 @@ def test_an_engine_that_may_change_while_it_runs_is_asked_each_time(make_service
     told.append("exactly")
     body = service.call("GET", "/info").json()
     assert (body["search"], body["vectors_in_clear"]) == ("exactly", True)
+
+
+def test_the_queue_of_renders_is_told(service, send, jobs):
+    assert service.call("GET", "/info").json()["style"] == {
+        **{"workers": 1, "queued": 0, "running": 0, "oldest_queued_s": 0.0}
+    }
+    for _ in range(3):
+        send()
+    jobs.claim()
+    told = service.call("GET", "/info").json()
+    assert (told["style"]["queued"], told["style"]["running"]) == (2, 1)
+    assert told["limits"]["style_queue"] == 64

@@ -85,3 +85,13 @@ def test_tells_how_many_audit_rows_wait_and_were_lost(service):
         told = service.call("GET", "/metrics").text
         assert "onelook_audit_lost_total 3.0" in told
         assert "onelook_audit_waiting " in told
+
+
+def test_renders_are_counted_by_status(service, send, jobs):
+    for _ in range(3):
+        send()
+    jobs.claim()
+    told = service.call("GET", "/metrics").text
+    assert 'onelook_style_jobs{status="queued"} 2.0' in told
+    assert 'onelook_style_jobs{status="running"} 1.0' in told
+    assert "onelook_style_oldest_queued_seconds" in told

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.errors import Corrupt, Misconfigured, NotAcknowledged, NotReady, OnelookError, SealBroken, StoreAway
-from app.routes.problems import TABLE, TITLES, row_of
+from app.routes.problems import IN_ROWS, TABLE, TITLES, row_of
 
 HTTP_MD = Path(__file__).parents[3] / "docs" / "http.md"
 # They end a start, or tell of a broken disk: no caller can do anything about them.
@@ -23,14 +23,14 @@ def test_every_error_has_a_row_of_its_own_or_of_its_kind():
 
 
 def test_every_code_has_a_title():
-    assert {code for _, code in TABLE.values()} | {"method"} == set(TITLES)
+    assert {code for _, code in TABLE.values()} | {"method", *IN_ROWS} == set(TITLES)
 
 
 def test_the_document_explains_every_code_with_its_status():
     rows = re.findall(r'^\| <a id="(\w+)"></a>`(\w+)` \| (\d+) \|', HTTP_MD.read_text(encoding="utf-8"), re.M)
     assert all(anchor == code for anchor, code, _ in rows)
     documented = {code: int(status) for _, code, status in rows}
-    assert documented == {code: status for status, code in TABLE.values()} | {"method": 405}
+    assert documented == {code: status for status, code in TABLE.values()} | {"method": 405, **IN_ROWS}
 
 
 def test_every_code_has_its_place_on_the_page_that_type_points_to(service):

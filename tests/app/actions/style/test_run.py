@@ -117,7 +117,36 @@ def test_another_goes_on_where_a_lost_worker_was(
     run(again)
     assert read(job.id)[0] == expected
     assert style_files.names(job.id) == [name.replace("1/", "2/") for name in KEPT_FILES]
-    assert find(job.id).job.attempt == 2
+    # It got on: had it been lost again, all attempts were before it.
+    assert find(job.id).job.attempt == 1
+
+
+def test_a_render_that_gets_on_each_time_may_be_lost_as_often_as_it_likes(
+    asked, claim, run, find, renderer, whole, read, time, store, monkeypatch
+):
+    expected, job = whole(), asked()
+
+    def vanish(*given):
+        raise Killed
+
+    for number in range(5):
+
+        def at_the_second(step, made=itertools.count(1)):  # noqa: B008 - each attempt counts anew
+            if next(made) == 2:
+                monkeypatch.setattr(store, "write", vanish)
+                vanish()
+
+        renderer.before_step = at_the_second
+        lost = claim()
+        assert (lost.token, lost.attempt) == (number + 1, 1 if number == 0 else 2)
+        with pytest.raises(Killed):
+            run(lost)
+        monkeypatch.undo()
+        time.move(31)
+    renderer.before_step = lambda step: None
+    run(claim())
+    assert find(job.id).job.status == "succeeded"
+    assert read(job.id)[0] == expected
 
 
 def test_a_process_that_ends_at_once_gives_the_render_back(asked, claim, run, find, renderer):
@@ -184,7 +213,7 @@ def test_memory_that_is_not_enough_is_tried_again(asked, claim, run, find, rende
     assert "smaller" in find(job.id).job.error["detail"]
     run(claim())
     done = find(job.id).job
-    assert (done.status, done.attempt, done.error) == ("succeeded", 2, None)
+    assert (done.status, done.token, done.error) == ("succeeded", 2, None)
 
 
 def test_an_error_of_the_asking_is_not_tried_again(asked, claim, run, find, renderer):
