@@ -1,6 +1,6 @@
 """What a render takes: the peak of the process at several sizes, whole and in tiles, beside what was estimated.
 
-    python -m benchmarks.style_memory [--sizes 512 1024 2048] [--steps 3]
+    python -m benchmarks.style_memory [--sizes 512 1024 2048] [--steps 3] [--precision auto|float32|bfloat16]
 
 Each render is a process of its own; squares cut from samples/, from the content.
 """
@@ -25,31 +25,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 2048])
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--one", type=int, nargs=2, metavar=("SIZE", "TILE"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(_render(asked.one[0], asked.one[1], asked.steps)))
+        print(json.dumps(_render(asked.one[0], asked.one[1], asked.steps, asked.precision)))
         return
     facts, rows = machine(), []
     for size in asked.sizes:
         for tile in (0, TILE):
-            words = (sys.executable, "-m", "benchmarks.style_memory", "--steps", str(asked.steps), "--one", str(size))
-            out = subprocess.run((*words, str(tile)), cwd=REPOSITORY, capture_output=True, check=True, text=True).stdout
+            words = ("--steps", str(asked.steps), "--precision", asked.precision, "--one", str(size), str(tile))
+            out = subprocess.run(
+                (sys.executable, "-m", "benchmarks.style_memory", *words),
+                cwd=REPOSITORY,
+                capture_output=True,
+                check=True,
+                text=True,
+            ).stdout
             rows.append({"size": size, "tile": tile, **json.loads(out)})
             print(rows[-1], flush=True)
     result = {"machine": facts, "renders": rows}
     report("style_memory", result, _text(result))
 
 
-def _render(size: int, tile: int, steps: int) -> dict[str, Any]:
+def _render(size: int, tile: int, steps: int, asked: str) -> dict[str, Any]:
     import io
 
     from PIL import Image
 
     from models.style import memory, pyramid
+    from models.style import plan as planning
     from models.style.options import Options
     from models.style.plan import Limits, plan
 
+    if asked != "auto":
+        setattr(planning, "fastest", lambda device: asked)  # noqa: B010
     out = io.BytesIO()
     Image.open(REPOSITORY / "samples" / "hopper.jpg").convert("RGB").resize((size, size)).save(out, "PNG")
     style = (REPOSITORY / "samples" / "collins.jpg").read_bytes()
