@@ -57,10 +57,7 @@ def _sheet(
     settings: Settings,
 ) -> None:
     files = _files(image)
-    if out.exists() and any(out.samefile(one) for one in files):
-        raise told("--out names one of the pictures itself: give another file", UNUSABLE)
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise told(f"{out.name}: no known format of pictures; end its name in .png or .jpg", UNUSABLE)
+    _refuse_unwritable(out, files)
     with Console(stderr=True).status("loading the networks") as status:
         from models.explain.layers import rows_of
         from models.explain.sheet import draw_units
@@ -112,6 +109,14 @@ def _units(face: bool, model: str) -> "Units":
     if face:
         return FaceUnits(weights.load_encoder(model))
     return PictureUnits(perceptual.shipped())
+
+
+def _refuse_unwritable(out: Path, files: Sequence[Path]) -> None:
+    # Before minutes of work, not after them.
+    if out.exists() and any(out.samefile(one) for one in files):
+        raise told("--out names one of the pictures itself: give another file", UNUSABLE)
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise told(f"{out.name}: no known format of pictures; end its name in .png or .jpg", UNUSABLE)
 
 
 def _files(image: Path) -> list[Path]:
