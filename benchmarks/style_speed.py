@@ -4,8 +4,8 @@
 
 Tubingen in the style of Starry Night, square, from the content; content conv4_2, style conv1_1 ... conv5_1 with 1/5
 each, alpha 1, beta 1e4, maximum pooling, the plain network, and one float32 function for J. The classic one:
-`style_classic`, 500 evaluations, with and without a Wolfe search, whichever ends lower. Ours: everything included, from reading the
-weights on. Needs ../shared/data; what was run is kept in build/style_speed, and run again only with --again.
+`style_classic`, 500 evaluations, with and without a Wolfe search, whichever ends lower. Ours: everything included, from
+reading the weights on. Needs ../shared/data. What was run is kept in build/style_speed; --again runs it anew.
 """
 
 import argparse

@@ -23,6 +23,7 @@ from app.cli import (
     retain,
     serve,
     share,
+    style,
     train,
     verify,
     work,
@@ -61,6 +62,7 @@ for verb in (
     quantise.quantise,
 ):
     app.command()(verb)
+app.command(cls=style.StyleCommand)(style.style)
 app.command(share.VERB, hidden=True)(share.serve_share)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")

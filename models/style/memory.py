@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from models.style.optimise import PAIRS
 
 # Bytes for each pixel that an evaluation holds at its peak, and that stay whatever is looked at (python -m
-# benchmarks.style_memory): activations and their gradients; torch, the network and its copy.
-SEEN, BASE = 2600, 900 << 20
+# benchmarks.style_memory): activations and their gradients, in float32, which takes more; torch and the network.
+SEEN, BASE = 4000, 800 << 20
 # Bytes for each pixel of the canvas: itself, its gradient, what a step makes of them, the content and its activations.
 CANVAS = 160
 # Sides of tiles, from the fastest.

@@ -111,7 +111,8 @@ class Plan:
         """
         keep_memory()
         precision: Precision = fastest(device()) if state is None else _precision(facts_of(state))
-        facts = {"precision": precision}
+        # The steps too: whoever goes on with more of them has to begin with these.
+        facts = {"precision": precision, "steps": self.options.steps, "extra": self.options.extra}
         self.subject.compute_in(precision, device())
         for step in run(
             self.subject.scales(),

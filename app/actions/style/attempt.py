@@ -45,6 +45,8 @@ class Attempt:
         self._warnings: list[dict[str, Any]] = []
         self._shown: Shown | None = None
         self._finished: dict[str, Any] = {}
+        #: As its row counts them: since a checkpoint was last kept.
+        self.attempts = job.attempt
 
     def render(self) -> None:
         """To the last step, whose file is written when this returns.
@@ -143,6 +145,7 @@ class Attempt:
         except Unavailable:  # the render goes on: the row hears of it later, and the files of before stay
             self._preview, self._checkpoint = before
             return
+        self.attempts = changes.get("attempt", self.attempts)
         self._told_at = now if tell else self._told_at
         self._warnings.clear()
         for old, new in zip(before, (self._preview, self._checkpoint), strict=True):

@@ -28,7 +28,8 @@ class RunStyle:
 
     Writes progress and events at most twice a second, previews, checkpoints, and in the end the file, each published by
     a write that only the attempt which holds the lease can make. told: an error as its row keeps it. report: told what
-    went wrong. An error of the asking ends the job; any other is tried again, three attempts in all. Raises what the
+    went wrong. An error of the asking ends the job; any other is tried again, three attempts that keep
+    nothing new. Raises what the
     store raises where not even that can be written; then the lease runs out, and the job is begun again.
     """
 
@@ -83,7 +84,7 @@ class RunStyle:
         """Tried again, or ended where that was the last attempt."""
         self.report(f"the render {job.id} failed in its attempt {job.attempt}: {type(error).__name__}: {error}")
         problem = self._problem(error)
-        if job.attempt >= job.max_attempts:
+        if attempt.attempts >= job.max_attempts:
             self._end(job, attempt, "failed", problem)
         else:
             self._release(job, counted=True, error=problem)

@@ -255,6 +255,20 @@ def test_finds_another_torch_than_the_one_that_is_asked_for(settings, monkeypatc
     assert "pip install torch==2.13.0" in network_checks.torch_build(settings).text
 
 
+def test_finds_the_network_that_renders_and_says_where_it_is_damaged(settings, monkeypatch, tmp_path):
+    assert "answers as it should" in network_checks.style_weights(settings).text
+    from models.style import perceptual
+
+    (tmp_path / "vgg19.safetensors").write_bytes(b"damaged")
+    monkeypatch.setattr(perceptual, "FOLDER", tmp_path)
+    perceptual.shipped.cache_clear()
+    try:
+        found = network_checks.style_weights(settings)
+    finally:
+        perceptual.shipped.cache_clear()
+    assert found.level == "failure"
+
+
 def test_finds_weights_that_compute_nonsense(settings, monkeypatch):
     import torch
 

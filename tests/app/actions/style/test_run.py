@@ -201,6 +201,23 @@ def test_fails_for_good_after_three_attempts_and_says_why(asked, claim, run, fin
     assert claim() is None
 
 
+def test_a_failure_counts_from_the_last_checkpoint_that_was_kept(asked, claim, run, find, renderer):
+    job, fails_at = asked(), [2, 2, 3, 3, 3]
+
+    def fail(step):
+        if fails_at and step == fails_at[0]:
+            raise RuntimeError(fails_at.pop(0))
+
+    renderer.before_step = fail
+    seen = []
+    while (begun := claim()) is not None:
+        seen.append(begun.attempt)
+        run(begun)
+    # The third attempt kept what the step made that the first two had failed at.
+    assert seen == [1, 2, 3, 2, 3]
+    assert find(job.id).job.status == "failed"
+
+
 def test_memory_that_is_not_enough_is_tried_again(asked, claim, run, find, renderer):
     job, faults = asked(), [MemoryError()]
 
