@@ -1,9 +1,9 @@
 """Sound as a network sees it: log-mel frames of a waveform, their envelope, and banks of random filters over them.
 
-Ulyanov and Lebedev, "Audio texture synthesis and style transfer", 2016: a random convolution along time, frequencies being
-channels, over log(1 + spectrogram); the spectrogram was optimised, and phases guessed by Griffin and Lim's method, which
-leaves artefacts. Here the waveform is optimised through a differentiable STFT, as by Mital, "Time Domain Neural Audio
-Style Transfer", 2017, so there is nothing to guess. Several widths: Antognini, Hoffman, Weiss, 2018.
+Ulyanov and Lebedev, "Audio texture synthesis and style transfer", 2016: a random convolution along time, frequencies
+being channels, over log(1 + spectrogram); the spectrogram was optimised, and phases guessed by Griffin and Lim's method,
+which leaves artefacts. Here the waveform is optimised through a differentiable STFT, as by Mital, "Time Domain Neural
+Audio Style Transfer", 2017, so there is nothing to guess. Several widths: Antognini, Hoffman, Weiss, 2018.
 """
 
 import math
@@ -76,9 +76,9 @@ class LogMel:
 class Hearing:
     """Fits `stage.Network` for canvases (1, channels, samples): `envelope`, and the layers of its banks.
 
-    Layers are (1, filters, channels, frames): every channel is heard by itself, with the same filters, and a Gram matrix
-    is taken over all of them, so that sound in mono and in stereo can be each other's style. `envelope` is (1, 1,
-    channels, frames): how loud all bands together are, on the logarithmic scale, over about 50 ms.
+    Layers are (1, filters, channels, frames): every channel is heard by itself, with the same filters, and a Gram
+    matrix is taken over all of them, so that sound in mono and in stereo can be each other's style. `envelope` is
+    (1, 1, channels, frames): how loud all bands together are, on the logarithmic scale, over about 50 ms.
     """
 
     def __init__(self, frames: Frames, widths: Sequence[int], *, filters: int = 64, seed: int = 0) -> None:

@@ -20,11 +20,12 @@ from models.style import waves
 from models.style.mel import ENVELOPE, LEVEL, Frames, Hearing, LogMel
 from models.style.objective import Objective, Style, Terms
 from models.style.options import Options
+from models.style.sounds import Wave, resampled
 from models.style.stage import Result, Scale, Stage
 from models.style.textures import layer_of
 from models.style.tiles import mean_grams
 from models.style.vgg19 import Precision
-from models.style.waves import Wave, looks_like
+from models.style.waves import looks_like
 
 __all__ = ["Signal", "looks_like", "open_signal"]
 
@@ -88,11 +89,11 @@ class Signal:
     def result(self, canvas: Tensor) -> Result:
         """A file in the content's rate, channels and form; sound that would clip is limited."""
         samples = canvas.detach().cpu()[0].float() * (self._spread / LEVEL) + self._mean
-        content, media_type, suffix = waves.encode(replace(self._wave, samples=samples))
         facts = {"channels": samples.shape[0], "samples": samples.shape[1]}
         if self._wave.rate is not None:
             facts["rate"] = self._wave.rate
-        return Result(content, media_type, suffix, facts)
+        content = waves.encode(replace(self._wave, samples=samples))
+        return Result(content, self.media_type, self.suffix, facts)
 
     def canvas(self) -> Tensor:
         """The content, as a render begins with it and hears it."""
@@ -105,7 +106,7 @@ class Signal:
         if wave.rate is None or self._wave.rate is None:
             samples = samples - samples.mean(1, keepdim=True)
         else:
-            samples = waves.resampled(samples, round(samples.shape[1] * self._wave.rate / wave.rate))
+            samples = resampled(samples, round(samples.shape[1] * self._wave.rate / wave.rate))
         return (samples * (LEVEL / _spreads(samples, wave.rate is None)))[None]
 
     def hearing(self) -> Hearing:
