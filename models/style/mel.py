@@ -1,7 +1,7 @@
 """Sound as a network sees it: log-mel frames of a waveform, their envelope, and banks of random filters over them.
 
 Ulyanov and Lebedev, "Audio texture synthesis and style transfer", 2016: a random convolution along time, frequencies
-being channels, over log(1 + spectrogram); the spectrogram was optimised, and phases guessed by Griffin and Lim's method,
+being channels, over log(1 + spectrogram); the spectrogram was optimised, and phases guessed by Griffin and Lim's way,
 which leaves artefacts. Here the waveform is optimised through a differentiable STFT, as by Mital, "Time Domain Neural
 Audio Style Transfer", 2017, so there is nothing to guess. Several widths: Antognini, Hoffman, Weiss, 2018.
 """

@@ -23,7 +23,9 @@ def decode_npy(content: bytes) -> Wave:
         raise TooLarge(f"A series of {shape[0]:,} samples: {MOST_SAMPLES:,} is most.", MOST_SAMPLES)
     try:
         array = np.load(io.BytesIO(content), allow_pickle=False)
-        samples = array.reshape(shape[0], -1).astype(np.float32)
+        if array.dtype.kind not in "fiu":
+            raise ValueError(f"it holds {array.dtype}, not numbers")
+        samples = _single(array.reshape(len(array), -1))
     except (ValueError, EOFError, TypeError, OSError) as e:
         raise UnreadableMedia(f"The series cannot be read: {e}") from e
     return _series(samples, "npy", {"dtype": array.dtype.str, "shape": list(shape)})
@@ -47,7 +49,7 @@ def decode_csv(content: bytes) -> Wave:
         times, values = [row[0] for row in rows], values[:, 1:]
     if values.ndim != 2 or values.shape[1] > MOST_COLUMNS:
         raise UnreadableMedia(f"A series has a row for each sample, and {MOST_COLUMNS} columns at most.")
-    return _series(values.astype(np.float32), "csv", {"header": header, "times": times})
+    return _series(_single(values), "csv", {"header": header, "times": times})
 
 
 def encode_npy(wave: Wave) -> bytes:
@@ -93,6 +95,12 @@ def _series(samples: "np.ndarray[Any, Any]", form: str, told: dict[str, Any]) ->
     if len(samples) < LEAST_SAMPLES:
         raise UnreadableMedia(f"The series has {len(samples)} samples: {LEAST_SAMPLES} is least.")
     return Wave(torch.from_numpy(samples.T.copy()), None, form, told)
+
+
+def _single(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """float32; what it cannot hold becomes infinite, and is refused as such."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def _is_time(column: "np.ndarray[Any, Any]") -> bool:

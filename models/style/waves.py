@@ -10,6 +10,7 @@ MEDIA = {
     "csv": ("text/csv", ".csv"),
     "npy": ("application/octet-stream", ".npy"),
 }
+LARGEST = 1e12
 _ENCODERS = {"wav": encode_wav, "csv": encode_csv, "npy": encode_npy}
 
 
@@ -37,6 +38,8 @@ def encode(wave: Wave) -> bytes:
 def _checked(wave: Wave) -> Wave:
     if not bool(wave.samples.isfinite().all()):
         raise UnreadableMedia("There are samples that are not finite numbers.")
+    if float(wave.samples.abs().max()) > LARGEST:
+        raise UnreadableMedia(f"There are numbers beyond {LARGEST:g}.")
     centred = wave.samples if wave.rate else wave.samples - wave.samples.mean(1, keepdim=True)
     if float(centred.abs().max()) < 1e-6 * max(1e-3, float(wave.samples.abs().max())):
         raise UnreadableMedia("There is nothing but silence: nothing could be heard in it.")
