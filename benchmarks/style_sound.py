@@ -2,10 +2,10 @@
 
     python -m benchmarks.style_sound [--threads 1] [--seconds 3] [--again]
 
-Four clips, cut to a few seconds, in each other's style with the options that a caller gets who gives none. Style distance:
-the sum over layers of ||G_S - G_X||^2 / ||G_S||^2 of mean Gram matrices, of the content over that of the file that comes
-out. Envelope: the correlation of content and result, RMS over 50 ms. Needs ../shared/data; what was rendered is kept in
-build/style_sound, and rendered again only with --again.
+Four clips, cut to a few seconds, in each other's style with the options that a caller gets who gives none. Style
+distance: the sum over layers of ||G_S - G_X||^2 / ||G_S||^2 of mean Gram matrices, of the content over that of the file
+that comes out. Envelope: the correlation of content and result, RMS over 50 ms. Needs ../shared/data; what was rendered
+is kept in build/style_sound, and rendered again only with --again.
 """
 
 import argparse
