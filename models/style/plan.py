@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from models.errors import InvalidOption, OtherRender
-from models.style import perceptual, picture
+from models.style import perceptual, picture, signal
 from models.style.allocation import keep_memory
 from models.style.arithmetic import fastest
 from models.style.options import Options
@@ -165,6 +165,8 @@ def plan(
 
 def medium_of(content: bytes) -> str:
     """What kind of file that is. Raises UnsupportedMedia."""
+    if signal.looks_like(content):
+        return "sound"
     return "picture"
 
 
@@ -183,6 +185,8 @@ def _open(
 ) -> Medium:
     if medium == "picture":
         return picture.open_picture(content, styles, options, perceive, limits.pixels, limits.memory())
+    if medium == "sound":
+        return signal.open_signal(content, styles, options, limits.memory())
     raise InvalidOption("medium", f"{medium} cannot be rendered here.")
 
 
