@@ -33,8 +33,8 @@ __all__ = ["Signal", "looks_like", "open_signal"]
 WIDTHS, MORE_WIDTHS = (3, 11, 31), (1, 3, 5, 7, 11, 15, 21, 31, 63)
 # beta for each value of the envelope, alpha being 1.
 BETA = 10.0
-# What a render takes, measured: bytes for a sample of the canvas, more for L-BFGS, for a sample of the longest style, for
-# a value of a layer; and whatever the length.
+# What a render takes, measured: bytes for a sample of the canvas, more for L-BFGS, for a sample of the longest style,
+# for a value of a layer; and whatever the length.
 BYTES, PAIRS_BYTES, STYLE_BYTES, VALUE_BYTES, FIXED_BYTES = 240, 280, 90, 24, 64 << 20
 PREVIEW_SIZE = (1024, 256)
 
