@@ -86,4 +86,5 @@ def resampled(samples: Tensor, length: int) -> Tensor:
     before = samples.shape[-1]
     if before == length:
         return samples
-    return torch.fft.irfft(torch.fft.rfft(samples), n=length) * (length / before)
+    found: Tensor = torch.fft.irfft(torch.fft.rfft(samples), n=length)
+    return found * (length / before)
