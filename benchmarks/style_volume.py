@@ -15,8 +15,7 @@ import nibabel
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from benchmarks.machine import describe, machine
 from benchmarks.report import report, table, verdict
@@ -66,16 +65,19 @@ def main() -> None:
 
 def ssim(one: Tensor, other: Tensor) -> float:
     """Wang et al. 2004, over cubes of WINDOW voxels, of canvases 0..255."""
-    mean = lambda x: F.avg_pool3d(x.double(), WINDOW, stride=1)  # noqa: E731
-    a, b = mean(one), mean(other)
-    var_a, var_b, both = mean(one**2) - a * a, mean(other**2) - b * b, mean(one * other) - a * b
+    a, b = _mean(one), _mean(other)
+    var_a, var_b, both = _mean(one**2) - a * a, _mean(other**2) - b * b, _mean(one * other) - a * b
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     return float((((2 * a * b + c1) * (2 * both + c2)) / ((a * a + b * b + c1) * (var_a + var_b + c2))).mean())
 
 
+def _mean(values: Tensor) -> Tensor:
+    return nn.functional.avg_pool3d(values.double(), WINDOW, stride=1)
+
+
 def _structure(one: Tensor, other: Tensor) -> float:
     """Correlation of the means over cubes of five voxels."""
-    a, b = (F.avg_pool3d(x, 5, stride=1).flatten() for x in (one, other))
+    a, b = (nn.functional.avg_pool3d(x, 5, stride=1).flatten() for x in (one, other))
     return float(torch.corrcoef(torch.stack((a, b)))[0, 1])
 
 
@@ -92,7 +94,7 @@ def _texture(widths: tuple[int, int, int]) -> bytes:
         kernel = [1, 1, 1]
         kernel[axis] = 2 * width + 1
         padding = [(length - 1) // 2 for length in kernel]
-        noise = F.avg_pool3d(noise, kernel, stride=1, padding=padding)
+        noise = nn.functional.avg_pool3d(noise, kernel, stride=1, padding=padding)
     values = (noise / noise.std() * 40 + 110)[0, 0].numpy()
     return bytes(nibabel.Nifti1Image(values, np.diag([2.0, 2.0, 2.2, 1.0])).to_bytes())  # type: ignore[no-untyped-call]
 
@@ -125,7 +127,8 @@ def _text(result: dict[str, Any]) -> str:
     least = min(one["before"] / one["after"] for one in result["renders"])
     header = ["style", "seconds", "distance before", "after", "fell by", "SSIM", "structure"]
     return (
-        f"{describe(result['machine'])}\n\n{result['steps']} steps, size {result['size']}, everything else as it comes.\n\n"
+        f"{describe(result['machine'])}\n\n"
+        f"{result['steps']} steps, size {result['size']}, everything else as it comes.\n\n"
         + table(header, rows)
         + "\n\n"
         + verdict("least fall of the style's distance", least, FALLS)
