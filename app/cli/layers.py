@@ -97,8 +97,9 @@ def _tell_costs(render: Path, style: Path, size: int, settings: Settings) -> Non
         found = style_costs(perceptual.shipped(), canvases[0], canvases[1], weights)
     typer.echo(f"J_style {sum(one.cost for one in found.values()):.4g} (gatys2015, lambda 1/5 each, {size} px)")
     for name, layer in found.items():
-        heaviest = ", ".join(f"{number} {share:.1%}" for number, share in layer.heaviest(HEAVIEST))
-        typer.echo(f"{name} {layer.share:.1%} of it; units {heaviest}")
+        own = layer.share or 1.0
+        heaviest = ", ".join(f"{number} {share / own:.1%}" for number, share in layer.heaviest(HEAVIEST))
+        typer.echo(f"{name} {100 * layer.share:.3g}% of it; of that, units {heaviest}")
 
 
 def _units(face: bool, model: str) -> "Units":

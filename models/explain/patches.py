@@ -17,6 +17,8 @@ from models.image import Pixels
 PATCHES = 9
 # Of one picture: a picture that a unit loves would fill all nine places with the same thing.
 MOST_OF_A_PICTURE = 2
+# What a unit counts by whose every patch leaves the picture; one that sees more than the picture has no other.
+LEAST_INSIDE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class Best:
         Those that answer to the edge of pictures, where the network pads, count less.
         """
         middle = self.activations[:, self.activations.shape[1] // 2]  # the first may be one picture's alone
-        choice = middle / self.means.abs().clamp(min=1e-6) * self.whole.float().mean(1)
+        inside = LEAST_INSIDE + self.whole.float().mean(1)
+        choice = inside * middle / self.means.abs().clamp(min=1e-6)
         choice = choice.masked_fill(middle <= 0, -1.0)
         return sorted(int(one) for one in choice.topk(min(count, len(choice))).indices)
 

@@ -23,10 +23,12 @@ def shipped() -> PictureUnits:
 
 
 def test_what_is_made_for_a_colour_is_of_that_colour(colours) -> None:
-    made = maximised(colours(), "sum", 1, steps=40).astype(float)
+    made = maximised(colours(), "sum", 1, steps=120).astype(float)
     assert made.shape == (4, 4, 3)
-    assert made[..., 1].mean() > 150
-    assert made[..., 1].mean() > made[..., 0].mean() + 30
+    red, green, blue = made.mean((0, 1))
+    assert green > 180
+    # Brightness comes first, as it does in photos; colour follows.
+    assert green > max(red, blue) + 5
 
 
 @pytest.mark.parametrize(("layer", "unit"), [("conv1_1", 10), ("conv2_1", 28), ("conv3_1", 234)])
