@@ -20,6 +20,7 @@ VARIATION = 0.03
 BEGINNINGS = (0.1, 0.1, 0.3, 0.3, 1.0, 1.0, 2.0, 2.0)
 # Of a wave's step, how it falls with the wave's frequency; 1 is that of photos.
 FALL = 1.2
+SPREAD = 10.0
 # From independent channels to RGB as colours go together in photos (Olah et al. 2017): brightness varies most.
 COLOURS = ((0.56, 0.19, 0.04), (0.58, 0.0, -0.11), (0.58, -0.19, 0.06))
 
@@ -81,6 +82,8 @@ def _canvas(waves: Tensor, side: int) -> Tensor:
     """Waves (1, 3, side, side / 2 + 1, 2) -> pixels (1, 3, side, side), 0..255: long waves take the longest steps."""
     rows, columns = torch.fft.fftfreq(side)[:, None], torch.fft.rfftfreq(side)[None, :]
     scale = torch.sqrt(rows**2 + columns**2).clamp(min=1 / side) ** -FALL
+    # Canvases of any size vary alike: a small one has few waves to do it with.
+    scale = SPREAD * scale / scale.square().mean().sqrt()
     pixels = torch.fft.irfft2(torch.view_as_complex(waves) * scale, s=(side, side), norm="ortho")
     return 255 * torch.sigmoid(torch.einsum("rc,nchw->nrhw", torch.tensor(COLOURS), pixels) / 2)
 
