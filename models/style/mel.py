@@ -17,10 +17,8 @@ from torch.nn import functional as F
 from models.style.textures import RandomBanks
 
 ENVELOPE = "envelope"
-# RMS of a canvas; and what is as loud as this share of it counts 1 before the logarithm: 40 dB below.
+# RMS of a canvas; and what is as loud as this share of it has power 1: 40 dB below.
 LEVEL, FLOOR = 32.0, 1e-2
-# Keeps the derivative of a magnitude finite where there is silence; in units of the floor, squared.
-SOFT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,11 @@ class LogMel:
         self._filters = filters(frames)
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """log(1 + magnitude / floor); in the waveform's precision."""
-        return torch.log1p(self.magnitudes(waves))
+        """1/2 log(1 + power): smooth in silence, and log magnitude above the floor; in the waveform's precision."""
+        return compressed(self.power(waves))
 
-    def magnitudes(self, waves: Tensor) -> Tensor:
-        """Mean magnitude in each band, in units of the floor, softened so that silence has a derivative."""
+    def power(self, waves: Tensor) -> Tensor:
+        """Mean power in each band, in units of the floor's: (channels, bands, frames)."""
         spectrum = torch.stft(
             waves / (LEVEL * FLOOR),
             self.frames.window,
@@ -69,8 +67,7 @@ class LogMel:
             pad_mode="constant",
             return_complex=True,
         )
-        power = self._filters.to(waves) @ torch.view_as_real(spectrum).square().sum(-1)
-        return (power + SOFT).sqrt() - math.sqrt(SOFT)
+        return self._filters.to(waves) @ torch.view_as_real(spectrum).square().sum(-1)
 
 
 class Hearing:
@@ -87,11 +84,11 @@ class Hearing:
 
     def __call__(self, canvas: Tensor, wanted: Collection[str]) -> dict[str, Tensor]:
         """Layer -> activations, in the canvas's precision."""
-        magnitudes = self.mel.magnitudes(canvas[0])
-        seen = self.banks(torch.log1p(magnitudes), wanted)
+        power = self.mel.power(canvas[0])
+        seen = self.banks(compressed(power), wanted)
         found = {name: layer.movedim(0, 1)[None] for name, layer in seen.items()}
         if ENVELOPE in wanted:
-            found[ENVELOPE] = self._envelope(magnitudes)
+            found[ENVELOPE] = self._envelope(power)
         return found
 
     def stride(self, layer: str) -> int:
@@ -104,12 +101,15 @@ class Hearing:
         width = frames.smooth if layer == ENVELOPE else self.banks.reach(layer)
         return frames.window + (width - 1) * frames.hop
 
-    def _envelope(self, magnitudes: Tensor) -> Tensor:
+    def _envelope(self, power: Tensor) -> Tensor:
         smooth = self.mel.frames.smooth
-        loud = magnitudes.square().mean(1, keepdim=True)
-        padded = F.pad(loud, ((smooth - 1) // 2, smooth // 2), mode="replicate")
-        power = F.avg_pool1d(padded, smooth, 1)
-        return torch.log1p((power + SOFT).sqrt()).movedim(0, 1)[None]
+        padded = F.pad(power.mean(1, keepdim=True), ((smooth - 1) // 2, smooth // 2), mode="replicate")
+        return compressed(F.avg_pool1d(padded, smooth, 1)).movedim(0, 1)[None]
+
+
+def compressed(power: Tensor) -> Tensor:
+    """1/2 log(1 + power)."""
+    return 0.5 * torch.log1p(power)
 
 
 def filters(frames: Frames) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from models.errors import InvalidOption, OtherRender
-from models.style import perceptual, picture, signal
+from models.style import perceptual, picture, signal, volume
 from models.style.allocation import keep_memory
 from models.style.arithmetic import fastest
 from models.style.options import Options
@@ -167,6 +167,8 @@ def medium_of(content: bytes) -> str:
     """What kind of file that is. Raises UnsupportedMedia."""
     if signal.looks_like(content):
         return "sound"
+    if volume.looks_like(content):
+        return "volume"
     return "picture"
 
 
@@ -187,6 +189,8 @@ def _open(
         return picture.open_picture(content, styles, options, perceive, limits.pixels, limits.memory())
     if medium == "sound":
         return signal.open_signal(content, styles, options, limits.memory())
+    if medium == "volume":
+        return volume.open_volume(content, styles, options, perceive, limits.memory())
     raise InvalidOption("medium", f"{medium} cannot be rendered here.")
 
 

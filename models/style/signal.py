@@ -33,15 +33,17 @@ __all__ = ["Signal", "looks_like", "open_signal"]
 WIDTHS, MORE_WIDTHS = (3, 11, 31), (1, 3, 5, 7, 11, 15, 21, 31, 63)
 # beta for each value of the envelope, alpha being 1.
 BETA = 10.0
-# What a render takes: bytes for a sample of the canvas, and for one of the longest style.
-BYTES, PAIRS_BYTES, STYLE_BYTES, FIXED_BYTES = 420, 260, 300, 64 << 20
+# What a render takes, measured: bytes for a sample of the canvas, more for L-BFGS, for a sample of the longest style,
+# for a value of a layer; and whatever the length.
+BYTES, PAIRS_BYTES, STYLE_BYTES, VALUE_BYTES, FIXED_BYTES = 240, 280, 90, 24, 64 << 20
 PREVIEW_SIZE = (1024, 256)
 
 
 def open_signal(content: bytes, styles: Sequence[bytes], options: Options, memory_bytes: int) -> "Signal":
     """Decodes and settles everything. Raises UnreadableMedia, InvalidOption, TooLarge."""
     settled = _settled(options)
-    wave, others = waves.decode(content), [waves.decode(style) for style in styles]
+    most = memory_bytes // STYLE_BYTES
+    wave, others = waves.decode(content, most), [waves.decode(style, most) for style in styles]
     for other in others:
         if (other.rate is None) != (wave.rate is None):
             raise InvalidOption("style", "Content and style are both sound, or both series.")
@@ -62,8 +64,8 @@ class Signal:
         self.options = options if options.beta is not None else replace(options, beta=_beta(options.alpha) * values)
         self.memory_bytes = self._estimate(channels * samples)
         if self.memory_bytes > memory_bytes:
-            fits = int(max(0, memory_bytes - FIXED_BYTES) / max(1, self.memory_bytes - FIXED_BYTES) * samples)
-            fits = fits // content.rate if content.rate else fits
+            each = (self.memory_bytes - self._estimate(0)) / samples
+            fits = int(max(0.0, memory_bytes - self._estimate(0)) / each / (content.rate or 1))
             unit = "seconds" if content.rate else "samples"
             raise TooLarge(f"The render does not fit into {memory_bytes >> 20:,} MiB: {fits} {unit} would.", fits)
         self._device = "cpu"
@@ -78,8 +80,7 @@ class Signal:
 
     def preview(self, canvas: Tensor) -> tuple[bytes, str]:
         """A PNG: the spectrogram, time to the right, mel bands upwards, 60 dB from black to white."""
-        levels = LogMel(self._frames).magnitudes(canvas.detach().cpu()[0].float()).square().mean(0).sqrt()
-        decibels = 20.0 * (levels + 1e-3).log10()
+        decibels = 10.0 * (LogMel(self._frames).power(canvas.detach().cpu()[0].float()).mean(0) + 1e-6).log10()
         shown = (1.0 + (decibels - decibels.max()) / 60.0).clamp(0.0, 1.0)
         picture = Image.fromarray(_coloured(shown.flip(0).numpy())).resize(PREVIEW_SIZE, Image.Resampling.BILINEAR)
         out = BytesIO()
@@ -143,10 +144,12 @@ class Signal:
         return content
 
     def _estimate(self, samples: int) -> int:
-        assert self.options.layers is not None
-        each = BYTES + (PAIRS_BYTES if self.options.optimizer == "lbfgs" else 0)
-        longest = max(style.samples.numel() * ((self._wave.rate or 1) / (style.rate or 1)) for style in self._styles)
-        return FIXED_BYTES + samples * each + math.ceil(longest) * STYLE_BYTES
+        """Bytes for so many samples of all channels, and for the styles."""
+        hearing = self.hearing()
+        heard = VALUE_BYTES * hearing.banks.filters * len(hearing.banks.layers) / self._frames.hop
+        each = BYTES + (PAIRS_BYTES if self.options.optimizer == "lbfgs" else 0) + heard
+        longest = max(style.samples.numel() * (self._wave.rate or 1) / (style.rate or 1) for style in self._styles)
+        return FIXED_BYTES + math.ceil(samples * each + longest * (STYLE_BYTES + heard))
 
 
 def _settled(options: Options) -> Options:

@@ -32,8 +32,11 @@ class Wave:
     told: dict[str, Any] = field(default_factory=dict)
 
 
-def decode_sound(content: bytes) -> Wave:
-    """Mono or stereo, of any usual rate. Raises UnreadableMedia, and TooLarge for what lasts too long."""
+def decode_sound(content: bytes, most: int) -> Wave:
+    """Mono or stereo, of any usual rate. Raises UnreadableMedia, and TooLarge for what lasts too long.
+
+    most: samples of all channels together that there is memory for.
+    """
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             rate, channels = int(file.samplerate), int(file.channels)
@@ -41,13 +44,13 @@ def decode_sound(content: bytes) -> Wave:
                 raise UnreadableMedia(f"{rate} samples a second: {RATES[0]:,} to {RATES[1]:,} can be rendered.")
             if channels > 2:
                 raise UnreadableMedia(f"The sound has {channels} channels: mono and stereo can be rendered.")
-            most = round(MOST_SECONDS * rate)
-            samples = file.read(most + 1, dtype="float32", always_2d=True)
+            length = min(round(MOST_SECONDS * rate), most // channels)
+            samples = file.read(length + 1, dtype="float32", always_2d=True)
             told = {"subtype": "PCM_24" if file.subtype in _FINE else "PCM_16"}
     except (soundfile.SoundFileError, RuntimeError, ValueError, OverflowError) as e:
         raise UnreadableMedia(f"The sound cannot be read: {e}") from e
-    if len(samples) > most:
-        raise TooLarge(f"The sound lasts more than {MOST_SECONDS / 60:.0f} minutes.", round(MOST_SECONDS))
+    if len(samples) > length:
+        raise TooLarge(f"The sound lasts more than {length / rate:.1f} s, which is most here.", length // rate)
     if len(samples) < LEAST_SECONDS * rate:
         raise UnreadableMedia(f"The sound lasts {len(samples) / rate:.2f} s: {LEAST_SECONDS} s is least.")
     return Wave(torch.from_numpy(samples.T.copy()), rate, "wav", told)
@@ -83,4 +86,5 @@ def resampled(samples: Tensor, length: int) -> Tensor:
     before = samples.shape[-1]
     if before == length:
         return samples
-    return torch.fft.irfft(torch.fft.rfft(samples), n=length) * (length / before)
+    found: Tensor = torch.fft.irfft(torch.fft.rfft(samples), n=length)
+    return found * (length / before)

@@ -21,13 +21,13 @@ def looks_like(content: bytes) -> bool:
     return 1 <= len(shape_of(content)) <= 2 if content.startswith(NPY) else is_csv(content)
 
 
-def decode(content: bytes) -> Wave:
-    """What a file holds. Raises UnreadableMedia, and TooLarge for what lasts too long."""
+def decode(content: bytes, most: int) -> Wave:
+    """What a file holds. Raises UnreadableMedia, and TooLarge for more samples than `most`, or too long a sound."""
     if not content:
         raise UnreadableMedia("The file is empty.")
     if content.startswith(NPY):
         return _checked(decode_npy(content))
-    return _checked(decode_sound(content) if content.startswith(MAGIC) else decode_csv(content))
+    return _checked(decode_sound(content, most) if content.startswith(MAGIC) else decode_csv(content))
 
 
 def encode(wave: Wave) -> bytes:
