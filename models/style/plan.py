@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from models.errors import InvalidOption, OtherRender
-from models.style import perceptual, picture, signal, volume
+from models.style import perceptual, picture, points, signal, volume
 from models.style.allocation import keep_memory
 from models.style.arithmetic import fastest
 from models.style.options import Options
@@ -165,6 +165,8 @@ def plan(
 
 def medium_of(content: bytes) -> str:
     """What kind of file that is. Raises UnsupportedMedia."""
+    if points.looks_like(content):
+        return "points"
     if signal.looks_like(content):
         return "sound"
     if volume.looks_like(content):
@@ -191,6 +193,8 @@ def _open(
         return signal.open_signal(content, styles, options, limits.memory())
     if medium == "volume":
         return volume.open_volume(content, styles, options, perceive, limits.memory())
+    if medium == "points":
+        return points.open_points(content, styles, options, limits.memory())
     raise InvalidOption("medium", f"{medium} cannot be rendered here.")
 
 
