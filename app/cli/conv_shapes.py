@@ -24,5 +24,6 @@ def conv_shapes(
         raise told(str(e), UNUSABLE) from e
     one = (*[width] * (len(taken) - 1), taken[-1])
     typer.echo(f"{written(taken)} -> {written(made.shape)}")
-    typer.echo(f"{made.parameters:,} parameters: {filters:,} filters of {written(one)} weights, and a bias each")
+    many = f"{filters:,} filters of {written(one)} weights, and a bias each"
+    typer.echo(f"{made.parameters:,} parameters: {many if filters > 1 else f'{written(one)} weights and a bias'}")
     typer.echo(f"{made.multiplications:,} multiplications")

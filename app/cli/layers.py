@@ -9,14 +9,16 @@ from rich.console import Console
 
 from app.cli.contenders import OneModelOption, contenders
 from app.cli.home import photo
-from app.cli.plainly import REFUSED, UNUSABLE, shown, told
+from app.cli.plainly import REFUSED, UNUSABLE, told
+from app.cli.sheet_files import pictures_of, reduced, refuse_unwritable
+from app.cli.style_costs import tell_costs
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from models.explain.units import Units
     from models.image import Pixels
 
-HEAVIEST = 5
+SIZE = 384
 
 
 def layers(
@@ -29,19 +31,27 @@ def layers(
     ] = False,
     costs: Annotated[bool, typer.Option("--costs", help="print which units carry the style cost of a render")] = False,
     style: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="with --costs: its style")] = None,
-    size: Annotated[int, typer.Option(min=32, max=2048, help="longer side that pictures are reduced to")] = 384,
+    size: Annotated[
+        int | None,
+        typer.Option(min=32, max=2048, help="longer side that pictures are reduced to; 384, the render's with --costs"),
+    ] = None,
     steps: Annotated[int, typer.Option(min=0, max=2000, help="of making a picture that excites a unit")] = 48,
     seed: Annotated[int, typer.Option(min=0, help="of the noise that such a picture begins as")] = 0,
     model: OneModelOption = None,
+    weights: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="a VGG-19 of your own, safetensors or PyTorch")
+    ] = None,
 ) -> None:
     """Draw what excites the units of each layer: patches of pictures, and a picture made for it."""
     settings = Settings.read()
     if costs != (style is not None) or (costs and (face or unit or image.is_dir())):
         raise told("--costs takes --image RENDER and --style STYLE, two files, and neither --face nor --unit", UNUSABLE)
     if costs and style is not None:
-        _tell_costs(image, style, size, settings)
+        tell_costs(image, style, out, each=each, size=size, weights=weights, settings=settings)
         return
-    _sheet(image, out, unit or [], each, face, size, steps, seed, model or settings.model, settings)
+    if face and weights is not None:
+        raise told("--weights names a VGG-19, and --face another network: give --model", UNUSABLE)
+    _sheet(image, out, unit or [], each, face, size or SIZE, steps, seed, model or settings.model, weights, settings)
 
 
 def _sheet(
@@ -54,22 +64,23 @@ def _sheet(
     steps: int,
     seed: int,
     model: str,
+    weights: Path | None,
     settings: Settings,
 ) -> None:
-    files = _files(image)
-    _refuse_unwritable(out, files)
+    files = pictures_of(image)
+    refuse_unwritable(out, files)
     with Console(stderr=True).status("loading the networks") as status:
         from models.explain.layers import rows_of
         from models.explain.sheet import draw_units
         from models.explain.units import parsed_unit
 
-        units = _units(face, model)
+        units = _units(face, model, weights)
         try:
             chosen = [parsed_unit(text, units) for text in wanted]
         except ValueError as e:
             raise told(str(e), UNUSABLE) from e
         status.update("finding the faces" if face else "reading the pictures")
-        pictures = _faces(files, model, settings) if face else [_reduced(path, size, settings) for path in files]
+        pictures = _faces(files, model, settings) if face else [reduced(path, size, settings) for path in files]
         status.update("looking at every unit of every picture")
         rows = []
         for row in rows_of(units, pictures, chosen, each=each, seed=seed, steps=steps):
@@ -85,64 +96,14 @@ def _sheet(
     typer.echo(f"drawn to {out}")
 
 
-def _tell_costs(render: Path, style: Path, size: int, settings: Settings) -> None:
-    from models.explain.patches import as_canvas
-    from models.explain.style_costs import style_costs
-    from models.explain.units import STYLE_LAYERS
-    from models.style import perceptual
-
-    with Console(stderr=True).status("comparing style matrices"):
-        canvases = [as_canvas(_reduced(path, size, settings)) for path in (render, style)]
-        weights = dict.fromkeys(STYLE_LAYERS, 1 / len(STYLE_LAYERS))
-        found = style_costs(perceptual.shipped(), canvases[0], canvases[1], weights)
-    typer.echo(f"J_style {sum(one.cost for one in found.values()):.4g} (gatys2015, lambda 1/5 each, {size} px)")
-    for name, layer in found.items():
-        own = layer.share or 1.0
-        heaviest = ", ".join(f"{number} {share / own:.1%}" for number, share in layer.heaviest(HEAVIEST))
-        typer.echo(f"{name} {100 * layer.share:.3g}% of it; of that, units {heaviest}")
-
-
-def _units(face: bool, model: str) -> "Units":
+def _units(face: bool, model: str, vgg19: Path | None) -> "Units":
     from models import weights
     from models.explain.units import FaceUnits, PictureUnits
     from models.style import perceptual
 
     if face:
         return FaceUnits(weights.load_encoder(model))
-    return PictureUnits(perceptual.shipped())
-
-
-def _refuse_unwritable(out: Path, files: Sequence[Path]) -> None:
-    # Before minutes of work, not after them.
-    if out.exists() and any(out.samefile(one) for one in files):
-        raise told("--out names one of the pictures itself: give another file", UNUSABLE)
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise told(f"{out.name}: no known format of pictures; end its name in .png or .jpg", UNUSABLE)
-
-
-def _files(image: Path) -> list[Path]:
-    """The pictures of a folder in order of name, hidden ones passed over; or the one."""
-    endings = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".bmp", ".gif", ".tif", ".tiff")
-    if not image.is_dir():
-        return [image]
-    files = sorted(path for path in image.iterdir() if path.suffix.lower() in endings and path.name[0] != ".")
-    if not files:
-        raise told(f"{image} holds no pictures: give a folder with JPEG or PNG files in it", UNUSABLE)
-    return files
-
-
-def _reduced(path: Path, size: int, settings: Settings) -> "Pixels":
-    import numpy as np
-    from PIL import Image
-
-    from models.image import decode
-
-    limits = {"max_bytes": settings.max_image_bytes, "max_pixels": settings.max_image_pixels}
-    with Image.fromarray(decode(photo(path, settings), **limits)) as picture:
-        picture.thumbnail((size, size), Image.Resampling.LANCZOS)
-        if min(picture.size) < 16:
-            raise told(f"{shown(path.name)} is {picture.width} x {picture.height} pixels: 16 are least", REFUSED)
-        return np.array(picture)
+    return PictureUnits(perceptual.shipped() if vgg19 is None else perceptual.of_file(vgg19))
 
 
 def _faces(files: Sequence[Path], model: str, settings: Settings) -> "list[Pixels]":

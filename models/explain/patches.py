@@ -59,7 +59,9 @@ class Best:
 
         Those that answer to the edge of pictures, where the network pads, count less.
         """
-        middle = self.activations[:, self.activations.shape[1] // 2]  # the first may be one picture's alone
+        # Of the places that these pictures can fill: few pictures never fill all nine.
+        filled = int((self.activations > 0).sum(1).max())
+        middle = self.activations[:, filled // 2]  # the first may be one picture's alone
         inside = LEAST_INSIDE + self.whole.float().mean(1)
         choice = inside * middle / self.means.abs().clamp(min=1e-6)
         choice = choice.masked_fill(middle <= 0, -1.0)
@@ -67,11 +69,16 @@ class Best:
 
 
 def strongest(
-    units: Units, pictures: Sequence[Pixels], layers: Collection[str], *, patches: int = PATCHES
+    units: Units,
+    pictures: Sequence[Pixels],
+    layers: Collection[str],
+    *,
+    patches: int = PATCHES,
+    of_one: int = MOST_OF_A_PICTURE,
 ) -> dict[str, Best]:
     """Layer -> the strongest activations of its units over pictures uint8 (H, W, 3), each read once.
 
-    Of one picture at most two, which are apart by half of what they see: their patches do not show the same.
+    Of one picture at most `of_one`, which are apart by half of what they see: their patches do not show the same.
     """
     found: dict[str, Best] = {}
     sums: dict[str, Tensor] = {}
@@ -80,7 +87,7 @@ def strongest(
         with torch.no_grad():
             seen = units(as_canvas(picture), layers)
         for name, layer in seen.items():
-            values, rows, columns = _peaks(layer[0].float(), units.fields[name])
+            values, rows, columns = _peaks(layer[0].float(), units.fields[name], of_one)
             seen_whole = _whole(rows, picture.shape[0], units.fields[name])
             seen_whole &= _whole(columns, picture.shape[1], units.fields[name])
             places = (values, torch.full_like(rows, number), rows, columns, seen_whole)
@@ -104,16 +111,17 @@ def cut(picture: Pixels, patch: Patch, field_: Field, outside: Sequence[float]) 
 
 def as_canvas(picture: Pixels) -> Tensor:
     """uint8 (H, W, 3) -> float32 (1, 3, H, W), 0..255."""
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
+    # A copy: an array that nobody may write to, as a cache gives, is taken too.
+    return torch.tensor(picture).permute(2, 0, 1)[None].float()
 
 
-def _peaks(layer: Tensor, field_: Field) -> tuple[Tensor, Tensor, Tensor]:
-    """(activations, rows, columns), (C, 2) each, of a layer (C, h, w)."""
+def _peaks(layer: Tensor, field_: Field, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(activations, rows, columns), (C, count) each, of a layer (C, h, w)."""
     channels, height, width = layer.shape
     rows, columns = torch.arange(height)[None, :, None], torch.arange(width)[None, None, :]
     apart = -(-field_.reach // (2 * field_.stride))
     left, found = layer, []
-    for _ in range(MOST_OF_A_PICTURE):
+    for _ in range(count):
         value, place = left.reshape(channels, -1).max(1)
         row, column = place // width, place % width
         found.append((value, row, column))

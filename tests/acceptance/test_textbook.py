@@ -27,6 +27,7 @@ from app.index.exact import ExactIndex
 from app.index.packed import Packing
 from app.settings import Settings
 from models import weights
+from models.explain.units import STYLE_LAYERS
 from models.face.align import middle
 from models.metric.distance import squared_distances
 from models.metric.sampling import PeopleBatches
@@ -38,7 +39,7 @@ from models.style.gram import gram_sum
 from models.style.objective import Objective, Style, Terms
 from models.style.options import Options
 from models.style.tiles import mean_grams
-from models.style.vgg19 import LAYERS, reach, stride
+from models.style.vgg19 import LAYERS, Vgg19, reach, stride
 from models.training.split import is_for_validation
 
 ROW = re.compile(r"^\| (\d+) \| .+\? \| .+\. \|$", re.MULTILINE)
@@ -169,6 +170,12 @@ def test_06_a_deep_unit_sees_the_whole_of_a_thing_and_a_shallow_one_a_few_pixels
     assert seen["conv1_1"] == reach("conv1_1") == 3
     assert seen["conv1_1"] < seen["conv3_1"] < seen["conv5_1"] <= reach("conv5_1") == 156
     assert seen["conv5_1"] > 100
+    # A photo in shuffled pieces has the edges and colours that it had, and nothing that is larger than a piece.
+    whole = _canvas("collins", 192)
+    kept = _agreement(network, whole, _shuffled(whole, 16))
+    assert all(shallow > deep for shallow, deep in pairwise(kept.values()))
+    assert kept["conv1_1"] > 0.95
+    assert kept["conv5_1"] < 0.6
 
 
 def test_07_style_transfer_takes_pictures_and_no_label(steps):
@@ -340,6 +347,23 @@ def _pixels(file: bytes) -> np.ndarray:
 
 def _canvas(name: str, side: int) -> torch.Tensor:
     return torch.from_numpy(_pixels(_file(name, side)).copy()).permute(2, 0, 1)[None].float()
+
+
+def _shuffled(canvas: torch.Tensor, piece: int) -> torch.Tensor:
+    """The same squares of `piece` pixels in another order."""
+    _, channels, height, width = canvas.shape
+    cut = canvas.reshape(channels, height // piece, piece, width // piece, piece).permute(1, 3, 0, 2, 4).flatten(0, 1)
+    mixed = cut[torch.randperm(len(cut), generator=torch.Generator().manual_seed(6))]
+    rows = mixed.reshape(height // piece, width // piece, channels, piece, piece)
+    return rows.permute(2, 0, 3, 1, 4).reshape(canvas.shape)
+
+
+def _agreement(network: Vgg19, first: torch.Tensor, second: torch.Tensor) -> dict[str, float]:
+    """Layer -> the correlation of its units' strongest answers to both."""
+    peaks = [
+        {name: one.amax((0, 2, 3)) for name, one in network(canvas, STYLE_LAYERS).items()} for canvas in (first, second)
+    ]
+    return {name: float(torch.corrcoef(torch.stack([one[name] for one in peaks]))[0, 1]) for name in STYLE_LAYERS}
 
 
 def _objective() -> tuple[Objective, torch.Tensor]:

@@ -25,3 +25,8 @@ def test_what_is_no_volume_is_told(onelook: Onelook) -> None:
     result = onelook("conv-shapes", "big", "--filters", 1, "--width", 1)
     assert result.exit_code == 2
     assert "such as 64x64x3" in result.output
+
+
+def test_one_filter_is_told_as_one(onelook: Onelook) -> None:
+    result = onelook("conv-shapes", "14x1", "--filters", 1, "--width", 5)
+    assert result.output.splitlines() == ["14x1 -> 10x1", "6 parameters: 5x1 weights and a bias", "50 multiplications"]

@@ -4,9 +4,22 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from typer.testing import Result
 
+from models.style import perceptual
+
 Onelook = Callable[..., Result]
+
+
+def own_tensors() -> dict[str, torch.Tensor]:
+    """Of random filters."""
+    convolutions = perceptual.random().convolutions
+    return {
+        f"{name}.{part}": getattr(one, part).data.contiguous()
+        for name, one in convolutions.items()
+        for part in ("weight", "bias")
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -52,11 +65,14 @@ def test_draws_what_excites_the_face_encoder(onelook: Onelook, samples: Path, tm
     assert out.stat().st_size > 0
 
 
-def test_tells_which_units_carry_the_style_cost(onelook: Onelook, folder: Path) -> None:
-    pictures = ("--image", folder / "hopper.png", "--style", folder / "collins.png")
-    result = onelook("layers", "--costs", "--size", 64, *pictures)
+def test_tells_and_draws_which_units_carry_the_style_cost(onelook: Onelook, folder: Path, tmp_path: Path) -> None:
+    out, pictures = tmp_path / "sheet.png", ("--image", folder / "hopper.png", "--style", folder / "collins.png")
+    result = onelook("layers", "--costs", "--size", 64, "--each", 1, "--out", out, *pictures)
     assert result.exit_code == 0, result.output
-    first, *layers = result.output.splitlines()
+    first, *layers, last = result.output.splitlines()
+    assert last == f"drawn to {out}"
+    with Image.open(out) as sheet:
+        assert sheet.height > 5 * 72
     assert first.startswith("J_style ")
     assert [line.split()[0] for line in layers] == ["conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"]
     shares = [float(line.split()[1].rstrip("%")) for line in layers]
@@ -70,6 +86,8 @@ def test_tells_which_units_carry_the_style_cost(onelook: Onelook, folder: Path) 
         (("--unit", "conv1_1:64"), "conv1_1:0 to conv1_1:63"),
         (("--costs",), "--style STYLE"),
         (("--out", "sheet.docx"), "no known format"),
+        (("--out", "nowhere/sheet.png"), "no such folder"),
+        (("--face", "--weights", "pyproject.toml"), "another network"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(onelook: Onelook, folder: Path, words: tuple[str, ...], says: str) -> None:
@@ -93,3 +111,16 @@ def test_the_sheet_never_takes_the_place_of_a_picture(onelook: Onelook, folder: 
     result = onelook("layers", "--image", folder, "--out", folder / "hopper.png")
     assert result.exit_code == 2
     assert "give another file" in result.output
+    pictures = ("--image", folder / "hopper.png", "--style", folder / "collins.png")
+    result = onelook("layers", "--costs", "--out", folder / "collins.png", *pictures)
+    assert result.exit_code == 2
+    assert "give another file" in result.output
+
+
+def test_a_network_of_ones_own_is_looked_at(onelook: Onelook, folder: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "own.safetensors"
+    save_file(own_tensors(), weights)
+    words = ("--weights", weights, "--unit", "conv1_1:0", "--steps", 0, "--size", 64, "--out", tmp_path / "sheet.png")
+    result = onelook("layers", "--image", folder, *words)
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("conv1_1:0 sees 3 px")

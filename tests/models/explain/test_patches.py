@@ -83,3 +83,20 @@ def test_choosy_units_answer_seldom_and_strongly_and_away_from_the_edge(colours)
     edge = [spot((0, 0), 255, RED, size=1) + spot((9, 9), 200, GREEN) for _ in range(5)]
     assert strongest(colours(), edge, ["sum"])["sum"].choosy(1) == [GREEN]
     assert strongest(colours(), edge, ["sum"])["sum"].choosy(9) == [0, 1, 2]
+
+
+def test_a_picture_that_nobody_may_write_to_is_read_as_any_other(colours) -> None:
+    picture = spot((7, 9), 100)
+    picture.setflags(write=False)
+    assert strongest(colours(), [picture], ["sum"])["sum"].of(RED)[0].activation == 100.0
+
+
+def test_of_one_picture_come_as_many_patches_as_are_asked_for(colours) -> None:
+    picture = sum(spot(at, 40 * n) for n, at in enumerate([(1, 1), (1, 9), (1, 17), (9, 1), (9, 9)], 1))
+    best = strongest(colours(), [picture.astype(np.uint8)], ["sum"], of_one=4)["sum"]
+    assert len(best.of(RED)) == 4
+
+
+def test_one_picture_alone_is_enough_to_choose_units_by(colours) -> None:
+    alone = spot((7, 9), 200, GREEN) + spot((13, 15), 150, GREEN) + spot((0, 0), 90, RED, size=20)
+    assert strongest(colours(), [alone], ["sum"])["sum"].choosy(1) == [GREEN]

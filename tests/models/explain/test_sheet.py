@@ -1,6 +1,16 @@
 import numpy as np
 
-from models.explain.sheet import CAPTION_PX, EMPTY, GAP_PX, HEADER_PX, TILE_PX, Row, draw_units
+from models.explain.sheet import (
+    CAPTION_PX,
+    EMPTY,
+    GAP_PX,
+    HEADER_PX,
+    TILE_PX,
+    Compared,
+    Row,
+    draw_compared,
+    draw_units,
+)
 
 STEP = TILE_PX + GAP_PX
 
@@ -40,3 +50,14 @@ def test_captions_and_note_are_written() -> None:
     assert noted.height > bare.height
     assert (np.asarray(noted)[-HEADER_PX:] < 200).any()
     assert (np.asarray(bare)[HEADER_PX:, :CAPTION_PX] < 60).any()
+
+
+def test_style_and_render_stand_side_by_side() -> None:
+    row = Compared("conv1_1", 3, 0.1, 1.5, [plain(40), plain(50)], [plain(60)])
+    sheet = np.asarray(draw_compared([row], columns=2))
+    beside = GAP_PX + CAPTION_PX + 2 * STEP + 3 * GAP_PX
+    seen = [
+        sheet[HEADER_PX + TILE_PX // 2, x + TILE_PX // 2, 0]
+        for x in (GAP_PX + CAPTION_PX, GAP_PX + CAPTION_PX + STEP, beside, beside + STEP)
+    ]
+    assert seen == [40, 50, 60, int(EMPTY[1:3], 16)]
