@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+# Whether this build of PyTorch has oneDNN, which every usual one for x86 and ARM has.
+FUSED: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+
 
 def rectified(x: Tensor, filters: Tensor, bias: Tensor, turned: Tensor, *, padding: int = 1) -> Tensor:
     """relu(x * filters + bias), differentiable with respect to x (n, C, H, W) alone. filters: (D, C, 3, 3).
@@ -13,7 +16,7 @@ def rectified(x: Tensor, filters: Tensor, bias: Tensor, turned: Tensor, *, paddi
     turned: `turned(filters)`. On a processor, in float32 and bfloat16, the ReLU is applied while the product is in
     the cache; the gradient is a convolution like the forward one. Elsewhere it is PyTorch's own.
     """
-    if x.device.type != "cpu" or x.dtype == torch.float64:
+    if x.device.type != "cpu" or x.dtype == torch.float64 or not FUSED:
         return F.conv2d(x, filters, bias, padding=padding).relu_()
     out: Tensor = _Rectified.apply(x, filters, bias, turned, padding)  # type: ignore[no-untyped-call]
     return out

@@ -107,8 +107,11 @@ def known_activations(network: Vgg19) -> dict[str, float]:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file of weights, its first 16 digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    """SHA-256 of a file of weights, its first 16 digits. Raises WeightsError where there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError as e:
+        raise WeightsError(f"{path.name} cannot be read as weights: name a file of VGG-19") from e
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -45,10 +45,10 @@ def open_picture(
     pixels = read(content)
     pictures = [read(style) for style in styles]
     masks = [None if mask is None else read(mask) for mask in options.masks]
-    for picture in (pixels, *pictures):
+    for part, picture in (("content", pixels), *(("style", style) for style in pictures)):
         if min(picture.shape[:2]) < LEAST_SIDE:
             raise InvalidOption(
-                "style",
+                part,
                 f"A picture of {picture.shape[1]} x {picture.shape[0]} pixels shows nothing: {LEAST_SIDE} is least.",
             )
     settled = _settled(options, pixels)

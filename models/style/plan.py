@@ -164,7 +164,7 @@ def plan(
 
 
 def medium_of(content: bytes) -> str:
-    """What kind of file that is. Raises UnsupportedMedia."""
+    """What kind of file that is, by its first bytes; `picture` for what is nothing else: its decoder refuses."""
     if points.looks_like(content):
         return "points"
     if signal.looks_like(content):
