@@ -231,7 +231,7 @@ class Lbfgs(Optimizer):
         self._now = _known(tensors, numbers)
 
     def carried(self, resize: Callable[[Tensor], Tensor], before: Optimizer) -> None:
-        pass  # pairs of steps and gradients do not fit another objective: docs/benchmarks.md
+        pass  # what a step changed in the gradient of the coarser objective says little of the finer one
 
 
 OPTIMIZERS: dict[Name, type[Optimizer]] = {"lbfgs": Lbfgs, "adam": Adam, "gd": GradientDescent}
