@@ -1,8 +1,7 @@
 """Memory that is used again instead of being given back and asked for again.
 
 An evaluation makes and drops some hundred megabytes. By default glibc returns each large block to the system at once,
-and the next one is filled page by page with zeros: up to a third of an evaluation's time (python -m
-benchmarks.style_arithmetic).
+and the next one is filled page by page with zeros; what that costs, `python -m benchmarks.style_arithmetic` tells.
 """
 
 import ctypes
